@@ -1,0 +1,35 @@
+/**
+ * The errors that a caller may want to tell apart. Everything else is a built-in class by its meaning: TypeError
+ * and RangeError for wrong arguments, `signal.reason` for an abort. Every message says what was being done, a colon,
+ * what was expected and what was found.
+ */
+
+/** The bytes are not what the format says: cut off, contradictory, or another kind of file altogether. */
+export class FormatError extends Error {
+  override name = "FormatError";
+}
+
+/** The file is well formed, but the model it describes cannot be run: missing tensors, shapes that do not fit. */
+export class ModelError extends Error {
+  override name = "ModelError";
+}
+
+/** A valid file or request that this version does not handle; the message names what. */
+export class UnsupportedError extends Error {
+  override name = "UnsupportedError";
+}
+
+/** The plan does not fit in memory; the message gives needed and available bytes. */
+export class OutOfMemoryError extends Error {
+  override name = "OutOfMemoryError";
+}
+
+/** The prompt does not fit in the context; the message gives both counts. */
+export class ContextError extends Error {
+  override name = "ContextError";
+}
+
+/** A NaN or an infinity where a number is needed: in the weights, or in the logits they lead to. */
+export class NumericError extends Error {
+  override name = "NumericError";
+}

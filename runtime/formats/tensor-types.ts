@@ -1,0 +1,22 @@
+/** How the weights of one type are stored in a file: blocks of `blockSize` weights in `blockBytes` bytes. */
+export interface TensorTypeInfo {
+  readonly blockSize: number;
+  readonly blockBytes: number;
+}
+
+/** The types whose tensors can be read. The names are ggml's. */
+export const tensorTypes = {
+  F32: { blockSize: 1, blockBytes: 4 },
+  F16: { blockSize: 1, blockBytes: 2 },
+  BF16: { blockSize: 1, blockBytes: 2 },
+  Q8_0: { blockSize: 32, blockBytes: 34 }, // f16 scale, 32 x i8
+  Q4_0: { blockSize: 32, blockBytes: 18 }, // f16 scale, 16 bytes of two 4-bit weights
+} as const satisfies Record<string, TensorTypeInfo>;
+
+export type TensorType = keyof typeof tensorTypes;
+
+/** Bytes of one row of `cols` weights, as a file stores it; `cols` is a multiple of the type's block size. */
+export function rowBytes(type: TensorType, cols: number): number {
+  const { blockSize, blockBytes } = tensorTypes[type];
+  return (cols / blockSize) * blockBytes;
+}
