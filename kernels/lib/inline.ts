@@ -1,0 +1,167 @@
+// The few helpers that have to be inlined into the kernels' loops. asc inlines only what says so when it does not
+// optimize, and it must not optimize (see build.mjs). Function decorators are no TypeScript, hence the ts-ignore
+// lines, and hence a file of their own that the linter skips.
+
+/** Sum of four lanes, as (0 + 1) + (2 + 3). */
+// @ts-ignore: decorator
+@inline export function sum4(v: v128): f32 {
+  return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
+}
+
+/** Sum of four int32 lanes. */
+// @ts-ignore: decorator
+@inline export function sum4i(v: v128): i32 {
+  return i32x4.extract_lane(v, 0) + i32x4.extract_lane(v, 1) + i32x4.extract_lane(v, 2) + i32x4.extract_lane(v, 3);
+}
+
+/** acc + a * b, rounded twice: a fused form would round differently from machine to machine. */
+// @ts-ignore: decorator
+@inline export function mulAdd(a: v128, b: v128, acc: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(a, b));
+}
+
+/**
+ * Four half floats as f32, times 2^-112: the exponent is left unadjusted (its bias differs by 112), and who uses the
+ * value folds 2^112 into another factor. Exact for subnormals too; Inf and NaN are refused when weights are packed.
+ * `mask` is i32x4.splat(0x8fffe000), kept in a local of the caller: V8 would load the constant at every use.
+ */
+// @ts-ignore: decorator
+@inline export function scaledHalf4(halves: v128, mask: v128): v128 {
+  return v128.and(i32x4.shl(halves, 13), mask);
+}
+
+/**
+ * exp of four lanes; max relative error 8.2e-8 on [-80, 88]; arguments below -80 count as -80 (1.8e-35: what is
+ * smaller would be slow, subnormal, and nothing beside 1). NaN stays NaN.
+ *
+ * exp(x) = 2^n * exp(r) with n = round(x / ln 2), r = x - n ln 2 in [-0.35, 0.35]. n is found by adding 1.5 * 2^23,
+ * which leaves it in the low bits of the sum; ln 2 is subtracted in two parts (0.693359375 has 9 significant bits, so n times
+ * it is exact); exp(r) is 1 + r + r^2 p(r) with Cephes' degree 5 minimax polynomial (expf.c).
+ */
+// @ts-ignore: decorator
+@inline export function exp4(x: v128): v128 {
+  // in this order pmax keeps a NaN in x
+  const a = f32x4.pmax(x, f32x4.splat(-80));
+  const t = f32x4.add(f32x4.mul(a, f32x4.splat(<f32>1.44269504)), f32x4.splat(12582912));
+  const n = f32x4.sub(t, f32x4.splat(12582912));
+  const r = f32x4.sub(f32x4.sub(a, f32x4.mul(n, f32x4.splat(<f32>0.693359375))), f32x4.mul(n, f32x4.splat(<f32>-2.12194440e-4)));
+  const r2 = f32x4.mul(r, r);
+  const p0 = mulAdd(f32x4.splat(<f32>1.6666665459e-1), r, f32x4.splat(<f32>5.0000001201e-1));
+  const p1 = mulAdd(f32x4.splat(<f32>8.3334519073e-3), r, f32x4.splat(<f32>4.1665795894e-2));
+  const p2 = mulAdd(f32x4.splat(<f32>1.9875691500e-4), r, f32x4.splat(<f32>1.3981999507e-3));
+  const p = mulAdd(mulAdd(p2, r2, p1), r2, p0);
+  const y = f32x4.add(mulAdd(p, r2, r), f32x4.splat(1));
+  return i32x4.add(y, i32x4.shl(t, 23));
+}
+
+/** gate * sigmoid(gate) * up of four lanes. The exponent is capped so that exp stays finite: 1 / (1 + e^87) is 1.6e-38. */
+// @ts-ignore: decorator
+@inline export function siluMul4(gate: v128, up: v128): v128 {
+  // in this order pmin keeps a NaN in gate
+  const e = exp4(f32x4.pmin(f32x4.neg(gate), f32x4.splat(87)));
+  return f32x4.mul(f32x4.div(gate, f32x4.add(f32x4.splat(1), e)), up);
+}
+
+/**
+ * acc + dot of groups of four bytes: `x` int8, `w` in 0..127, which is where the instruction's result is the same on
+ * every machine. Exists in the relaxed build only.
+ */
+// @ts-ignore: decorator
+@inline export function dotBytes(x: v128, w: v128, acc: v128): v128 {
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
+}
+
+/** acc + dot of pairs of int16. */
+// @ts-ignore: decorator
+@inline export function dotPairs(a: v128, b: v128, acc: v128): v128 {
+  return i32x4.add(acc, i32x4.dot_i16x8_s(a, b));
+}
+
+/** Stores the first `count` (1 to 8) of eight rows: the last group of a matrix may have fewer than eight. */
+export function storeRows(out: usize, rows0: v128, rows4: v128, count: usize): void {
+  if (count >= 8) {
+    v128.store(out, rows0);
+    v128.store(out, rows4, 16);
+    return;
+  }
+  if (count >= 4) {
+    v128.store(out, rows0);
+    rows0 = rows4;
+    out += 16;
+    count -= 4;
+  }
+  if (count & 2) {
+    v128.store64_lane(out, rows0, 0);
+    rows0 = v128.shuffle<i32>(rows0, rows0, 2, 3, 2, 3);
+    out += 8;
+  }
+  if (count & 1) v128.store32_lane(out, rows0, 0);
+}
+
+/** The factor that scaledHalf4 leaves out, 2^112. */
+// @ts-ignore: decorator
+@inline export const TWO_112: f32 = <f32>5192296858534827628530496329220096.0;
+
+/** Largest magnitude of 32 floats at p, in every lane; NaN if one of them is (max keeps it, pmax would not). */
+// @ts-ignore: decorator
+@inline export function highest32(p: usize): v128 {
+  const a = f32x4.max(f32x4.abs(v128.load(p)), f32x4.abs(v128.load(p, 16)));
+  const b = f32x4.max(f32x4.abs(v128.load(p, 32)), f32x4.abs(v128.load(p, 48)));
+  const c = f32x4.max(f32x4.abs(v128.load(p, 64)), f32x4.abs(v128.load(p, 80)));
+  const d = f32x4.max(f32x4.abs(v128.load(p, 96)), f32x4.abs(v128.load(p, 112)));
+  let m = f32x4.max(f32x4.max(a, b), f32x4.max(c, d));
+  m = f32x4.max(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
+  return f32x4.max(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
+}
+
+/** Sixteen floats at p times `inverse`, rounded half to even, as int8. They are within -127..127 by the choice of `inverse`. */
+// @ts-ignore: decorator
+@inline export function round16(p: usize, inverse: v128): v128 {
+  const a = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(p), inverse)));
+  const b = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(p, 16), inverse)));
+  const c = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(p, 32), inverse)));
+  const d = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(p, 48), inverse)));
+  return i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+}
+
+/** The even bytes of v as int16: as 32-bit lanes the pairs (0, 2), (4, 6), (8, 10), (12, 14). */
+// @ts-ignore: decorator
+@inline export function evenBytes(v: v128): v128 {
+  return i16x8.shr_s(i16x8.shl(v, 8), 8);
+}
+
+/** The odd bytes of v as int16: as 32-bit lanes the pairs (1, 3), (5, 7), (9, 11), (13, 15). */
+// @ts-ignore: decorator
+@inline export function oddBytes(v: v128): v128 {
+  return i16x8.shr_s(v, 8);
+}
+
+/** Stores the four 32-bit lanes of v at p, p + stride, p + 2 stride, p + 3 stride. */
+// @ts-ignore: decorator
+@inline export function scatter4(p: usize, stride: usize, v: v128): void {
+  v128.store32_lane(p, v, 0);
+  v128.store32_lane(p + stride, v, 1);
+  v128.store32_lane(p + 2 * stride, v, 2);
+  v128.store32_lane(p + 3 * stride, v, 3);
+}
+
+/** acc + 256 times the dot of four int8 weights per lane with the pairs `even` (columns 0, 2) and `odd` (1, 3). */
+// @ts-ignore: decorator
+@inline export function dotEvenOdd(w: v128, even: v128, odd: v128, acc: v128, high: v128): v128 {
+  return dotPairs(v128.and(w, high), odd, dotPairs(i16x8.shl(w, 8), even, acc));
+}
+
+/** acc + scale * sums of four rows: `halves` their weights' scales as scaledHalf4, `scale` the activations' (with 2^112 in it). */
+// @ts-ignore: decorator
+@inline export function scaleSums(sums: v128, halves: v128, scale: v128, acc: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(f32x4.convert_i32x4_s(sums), f32x4.mul(halves, scale)));
+}
+
+/**
+ * acc + dot of eight 4-bit weights per lane, 0..15, with their activations. w holds columns c..c+3 in its low nibbles and
+ * c+16..c+19 in its high ones. Relaxed build; `low` is i8x16.splat(15).
+ */
+// @ts-ignore: decorator
+@inline export function dotNibbles(w: v128, columns: v128, columns16: v128, acc: v128, low: v128): v128 {
+  return dotBytes(columns16, v128.and(i16x8.shr_u(w, 4), low), dotBytes(columns, v128.and(w, low), acc));
+}

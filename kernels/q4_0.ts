@@ -1,0 +1,366 @@
+import {
+  dotBytes,
+  dotNibbles,
+  dotPairs,
+  evenBytes,
+  highest32,
+  oddBytes,
+  round16,
+  scaledHalf4,
+  scaleSums,
+  scatter4,
+  storeRows,
+  sum4i,
+  TWO_112,
+} from "./lib/inline";
+
+// q4_0 block in a file: 32 weights of one row in 18 bytes, w[i] = d * (q[i] - 8), q in 0..15
+//   0        2                                                18
+//   |- d f16 |- q u4[32]: byte j holds q[j] low, q[j+16] high -|
+//
+// Packed: groups of 8 rows, per 32 columns one block of the 8 rows side by side, 144 bytes. One 32-bit lane is eight
+// columns of one row, so that no sum crosses lanes. The rows after the last have scale 0.
+//   0                16                                              48              144
+//   |- d f16[8] -----|- chunk 0: columns 0..3 low, 16..19 high -------|- chunk 1 ... -|     chunk: u8[8 rows, 4]
+//
+// Encoded activations, `tile` positions: int8 per 32 columns with a scale of max / 127, rounded half to even, in groups of
+// 4 bytes that hold the tile's positions side by side; then the scale as f32 times 2^112 (see scaledHalf4) and -8 times the sum
+// of the int8 as i32, which is where the accumulators start: so the weights' offset of 8 costs nothing. Chunk k has
+//   relaxed  40 bytes a block and position: columns 4k..4k+3, then 16+4k..16+4k+3
+//   simd     72 bytes: int16 pairs (4k, 4k+2) times 256, (4k+1, 4k+3), (16+4k, 18+4k) times 16, (17+4k, 19+4k) times 256: the
+//            weights come out of their bytes as 1, 256, 16 and 1 times their value, so that every product is 256 times
+//            the true one; the scale is divided by 256, and the start multiplied
+// Either way the integer sums are exact and the outputs bit-equal.
+
+const BLOCK: usize = 18;
+const PACKED: usize = 144;
+const ENCODED: usize = ASC_FEATURE_RELAXED_SIMD ? 40 : 72;
+
+/**
+ * Packs rows from a file: q4_0[rows, cols] -> packed q4_0[rows, cols]; cols a multiple of 32.
+ * Returns the first row that holds an infinite or NaN scale, or -1.
+ */
+export function pack_q4_0(packed: usize, source: usize, rows: usize, cols: usize): isize {
+  assert(cols % 32 === 0);
+  const blocks = cols >> 5;
+  for (let row: usize = 0; row < rows; row++) {
+    let out = packed + (row >> 3) * blocks * PACKED;
+    for (let block: usize = 0; block < blocks; block++, out += PACKED, source += BLOCK) {
+      const scale = load<u16>(source);
+      if ((scale & 0x7c00) === 0x7c00) return row;
+      store<u16>(out + ((row & 7) << 1), scale);
+      let chunk = out + 16 + ((row & 7) << 2);
+      for (let i: usize = 2; i < BLOCK; i += 4, chunk += 32) store<u32>(chunk, load<u32>(source + i));
+    }
+  }
+  for (let row = rows; row & 7; row++) {
+    let out = packed + (row >> 3) * blocks * PACKED;
+    for (let block: usize = 0; block < blocks; block++, out += PACKED) {
+      store<u16>(out + ((row & 7) << 1), 0);
+      let chunk = out + 16 + ((row & 7) << 2);
+      for (let i: usize = 2; i < BLOCK; i += 4, chunk += 32) store<u32>(chunk, 0);
+    }
+  }
+  return -1;
+}
+
+/** out = row `row` of a packed q4_0[.., cols]; out f32[cols] */
+export function embed_q4_0(out: usize, packed: usize, row: usize, cols: usize): void {
+  const mask = i32x4.splat(0x8fffe000);
+  const low = i32x4.splat(15);
+  const eight = i32x4.splat(8);
+  const blocks = cols >> 5;
+  let p = packed + (row >> 3) * blocks * PACKED;
+  for (let block: usize = 0; block < blocks; block++, p += PACKED, out += 128) {
+    const scale = f32x4.mul(
+      scaledHalf4(i32x4.splat(<i32>load<i16>(p + ((row & 7) << 1))), mask),
+      f32x4.splat(TWO_112),
+    );
+    const q = p + 16 + ((row & 7) << 2);
+    for (let k: usize = 0; k < 4; k++) {
+      const bytes = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(q + (k << 5))));
+      const first = i32x4.sub(v128.and(bytes, low), eight);
+      const second = i32x4.sub(i32x4.shr_u(bytes, 4), eight);
+      v128.store(out + (k << 4), f32x4.mul(f32x4.convert_i32x4_s(first), scale));
+      v128.store(out + (k << 4), f32x4.mul(f32x4.convert_i32x4_s(second), scale), 64);
+    }
+  }
+}
+
+/** Quantizes and encodes `tile` positions for matvec_q4_0 and matmul_q4_0: x f32[tile, cols] -> out, at most 72 bytes per block and position. */
+export function encode_q4_0(out: usize, x: usize, cols: usize, tile: usize): void {
+  assert(cols % 32 === 0);
+  const group = tile << 2;
+  const high = i16x8.splat(<i16>0xff00);
+  for (let t: usize = 0; t < tile; t++) {
+    let o = out + (t << 2);
+    for (const end = x + (cols << 2); x < end; x += 128, o += ENCODED * tile) {
+      const highest = f32x4.extract_lane(highest32(x), 0);
+      const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
+      const first = round16(x, inverse);
+      const second = round16(x + 64, inverse);
+      const sum =
+        -8 *
+        sum4i(
+          i32x4.add(
+            i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(first)),
+            i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(second)),
+          ),
+        );
+      if (ASC_FEATURE_RELAXED_SIMD) {
+        scatter4(o, 2 * group, first);
+        scatter4(o + group, 2 * group, second);
+        store<f32>(o + 8 * group, (highest / <f32>127) * TWO_112);
+        store<i32>(o + 9 * group, sum);
+      } else {
+        scatter4(o, 4 * group, i16x8.shl(first, 8));
+        scatter4(o + group, 4 * group, oddBytes(first));
+        scatter4(o + 2 * group, 4 * group, i16x8.shl(evenBytes(second), 4));
+        scatter4(o + 3 * group, 4 * group, v128.and(second, high));
+        store<f32>(o + 16 * group, (highest / <f32>127) * (TWO_112 / 256));
+        store<i32>(o + 17 * group, sum * 256);
+      }
+    }
+  }
+}
+
+/**
+ * out[row] = weights[row] . x for rows [rowBegin, rowEnd)
+ *
+ *   out      f32[rows]
+ *   weights  packed q4_0[rows, cols]   rowBegin a multiple of 8, cols of 32
+ *   x        encoded q4_0, one position
+ */
+export function matvec_q4_0(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  cols: usize,
+): void {
+  assert((rowBegin & 7) === 0 && cols % 32 === 0);
+  const mask = i32x4.splat(0x8fffe000);
+  const low = i8x16.splat(15);
+  const nibble0 = i16x8.splat(0x000f);
+  const nibble1 = i16x8.splat(0x00f0);
+  const nibble2 = i16x8.splat(0x0f00);
+  const groupBytes = (cols >> 5) * PACKED;
+  let w = weights + (rowBegin >> 3) * groupBytes;
+  for (let row = rowBegin; row < rowEnd; row += 8) {
+    const end = w + groupBytes;
+    let y0 = f32x4.splat(0);
+    let y4 = y0;
+    let q = x;
+    while (w < end) {
+      let a0 = v128.load32_splat(q, ASC_FEATURE_RELAXED_SIMD ? 36 : 68);
+      let a4 = a0;
+      let c = w;
+      for (const chunks = w + 128; c < chunks; c += 32) {
+        const w0 = v128.load(c, 16);
+        const w4 = v128.load(c, 32);
+        if (ASC_FEATURE_RELAXED_SIMD) {
+          const first = v128.load32_splat(q);
+          const second = v128.load32_splat(q, 4);
+          a0 = dotNibbles(w0, first, second, a0, low);
+          a4 = dotNibbles(w4, first, second, a4, low);
+          q += 8;
+        } else {
+          const first = v128.load32_splat(q);
+          a0 = dotPairs(v128.and(w0, nibble0), first, a0);
+          a4 = dotPairs(v128.and(w4, nibble0), first, a4);
+          const second = v128.load32_splat(q, 4);
+          a0 = dotPairs(v128.and(w0, nibble2), second, a0);
+          a4 = dotPairs(v128.and(w4, nibble2), second, a4);
+          const third = v128.load32_splat(q, 8);
+          a0 = dotPairs(v128.and(w0, nibble1), third, a0);
+          a4 = dotPairs(v128.and(w4, nibble1), third, a4);
+          const fourth = v128.load32_splat(q, 12);
+          a0 = dotPairs(i16x8.shr_u(w0, 12), fourth, a0);
+          a4 = dotPairs(i16x8.shr_u(w4, 12), fourth, a4);
+          q += 16;
+        }
+      }
+      const scale = v128.load32_splat(q);
+      y0 = scaleSums(a0, scaledHalf4(v128.load16x4_s(w), mask), scale, y0);
+      y4 = scaleSums(a4, scaledHalf4(v128.load16x4_s(w, 8), mask), scale, y4);
+      q += 8;
+      w += PACKED;
+    }
+    storeRows(out + (row << 2), y0, y4, rowEnd - row);
+  }
+}
+
+/**
+ * out[t, row] = weights[row] . x[t] for rows [rowBegin, rowEnd) and tiles of four positions
+ *
+ *   out      f32[4 tiles, rows]
+ *   weights  packed q4_0[rows, cols]   rowBegin a multiple of 8, cols of 32
+ *   x        encoded q4_0, four positions a tile, `tileBytes` from tile to tile
+ *
+ * Eight rows x four positions at a time: the nibbles are unpacked once for four positions.
+ */
+export function matmul_q4_0(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  rows: usize,
+  cols: usize,
+  tiles: usize,
+  tileBytes: usize,
+): void {
+  assert((rowBegin & 7) === 0 && cols % 32 === 0 && rowEnd <= rows);
+  const mask = i32x4.splat(0x8fffe000);
+  const low = i8x16.splat(15);
+  const nibble0 = i16x8.splat(0x000f);
+  const nibble1 = i16x8.splat(0x00f0);
+  const nibble2 = i16x8.splat(0x0f00);
+  const groupBytes = (cols >> 5) * PACKED;
+  const outBytes = rows << 2;
+  for (let row = rowBegin; row < rowEnd; row += 8) {
+    const group = weights + (row >> 3) * groupBytes;
+    const count = rowEnd - row;
+    for (let tile: usize = 0; tile < tiles; tile++) {
+      let w = group;
+      let q = x + tile * tileBytes;
+      const end = w + groupBytes;
+      // y: rows 0..3 of positions 0..3; z: rows 4..7
+      let y0 = f32x4.splat(0);
+      let y1 = y0;
+      let y2 = y0;
+      let y3 = y0;
+      let z0 = y0;
+      let z1 = y0;
+      let z2 = y0;
+      let z3 = y0;
+      while (w < end) {
+        const start = q + (ENCODED - 4) * 4;
+        let a0 = v128.load32_splat(start);
+        let a1 = v128.load32_splat(start, 4);
+        let a2 = v128.load32_splat(start, 8);
+        let a3 = v128.load32_splat(start, 12);
+        let b0 = a0;
+        let b1 = a1;
+        let b2 = a2;
+        let b3 = a3;
+        let c = w;
+        for (const chunks = w + 128; c < chunks; c += 32) {
+          const w0 = v128.load(c, 16);
+          const w4 = v128.load(c, 32);
+          if (ASC_FEATURE_RELAXED_SIMD) {
+            let u = v128.and(w0, low);
+            let v = v128.and(w4, low);
+            let x0 = v128.load32_splat(q);
+            let x1 = v128.load32_splat(q, 4);
+            let x2 = v128.load32_splat(q, 8);
+            let x3 = v128.load32_splat(q, 12);
+            a0 = dotBytes(x0, u, a0);
+            a1 = dotBytes(x1, u, a1);
+            a2 = dotBytes(x2, u, a2);
+            a3 = dotBytes(x3, u, a3);
+            b0 = dotBytes(x0, v, b0);
+            b1 = dotBytes(x1, v, b1);
+            b2 = dotBytes(x2, v, b2);
+            b3 = dotBytes(x3, v, b3);
+            u = v128.and(i16x8.shr_u(w0, 4), low);
+            v = v128.and(i16x8.shr_u(w4, 4), low);
+            x0 = v128.load32_splat(q, 16);
+            x1 = v128.load32_splat(q, 20);
+            x2 = v128.load32_splat(q, 24);
+            x3 = v128.load32_splat(q, 28);
+            a0 = dotBytes(x0, u, a0);
+            a1 = dotBytes(x1, u, a1);
+            a2 = dotBytes(x2, u, a2);
+            a3 = dotBytes(x3, u, a3);
+            b0 = dotBytes(x0, v, b0);
+            b1 = dotBytes(x1, v, b1);
+            b2 = dotBytes(x2, v, b2);
+            b3 = dotBytes(x3, v, b3);
+            q += 32;
+          } else {
+            let u = v128.and(w0, nibble0);
+            let v = v128.and(w4, nibble0);
+            let x0 = v128.load32_splat(q);
+            let x1 = v128.load32_splat(q, 4);
+            let x2 = v128.load32_splat(q, 8);
+            let x3 = v128.load32_splat(q, 12);
+            a0 = dotPairs(u, x0, a0);
+            a1 = dotPairs(u, x1, a1);
+            a2 = dotPairs(u, x2, a2);
+            a3 = dotPairs(u, x3, a3);
+            b0 = dotPairs(v, x0, b0);
+            b1 = dotPairs(v, x1, b1);
+            b2 = dotPairs(v, x2, b2);
+            b3 = dotPairs(v, x3, b3);
+            u = v128.and(w0, nibble2);
+            v = v128.and(w4, nibble2);
+            x0 = v128.load32_splat(q, 16);
+            x1 = v128.load32_splat(q, 20);
+            x2 = v128.load32_splat(q, 24);
+            x3 = v128.load32_splat(q, 28);
+            a0 = dotPairs(u, x0, a0);
+            a1 = dotPairs(u, x1, a1);
+            a2 = dotPairs(u, x2, a2);
+            a3 = dotPairs(u, x3, a3);
+            b0 = dotPairs(v, x0, b0);
+            b1 = dotPairs(v, x1, b1);
+            b2 = dotPairs(v, x2, b2);
+            b3 = dotPairs(v, x3, b3);
+            u = v128.and(w0, nibble1);
+            v = v128.and(w4, nibble1);
+            x0 = v128.load32_splat(q, 32);
+            x1 = v128.load32_splat(q, 36);
+            x2 = v128.load32_splat(q, 40);
+            x3 = v128.load32_splat(q, 44);
+            a0 = dotPairs(u, x0, a0);
+            a1 = dotPairs(u, x1, a1);
+            a2 = dotPairs(u, x2, a2);
+            a3 = dotPairs(u, x3, a3);
+            b0 = dotPairs(v, x0, b0);
+            b1 = dotPairs(v, x1, b1);
+            b2 = dotPairs(v, x2, b2);
+            b3 = dotPairs(v, x3, b3);
+            u = i16x8.shr_u(w0, 12);
+            v = i16x8.shr_u(w4, 12);
+            x0 = v128.load32_splat(q, 48);
+            x1 = v128.load32_splat(q, 52);
+            x2 = v128.load32_splat(q, 56);
+            x3 = v128.load32_splat(q, 60);
+            a0 = dotPairs(u, x0, a0);
+            a1 = dotPairs(u, x1, a1);
+            a2 = dotPairs(u, x2, a2);
+            a3 = dotPairs(u, x3, a3);
+            b0 = dotPairs(v, x0, b0);
+            b1 = dotPairs(v, x1, b1);
+            b2 = dotPairs(v, x2, b2);
+            b3 = dotPairs(v, x3, b3);
+            q += 64;
+          }
+        }
+        const h0 = scaledHalf4(v128.load16x4_s(w), mask);
+        const h4 = scaledHalf4(v128.load16x4_s(w, 8), mask);
+        const s0 = v128.load32_splat(q);
+        const s1 = v128.load32_splat(q, 4);
+        const s2 = v128.load32_splat(q, 8);
+        const s3 = v128.load32_splat(q, 12);
+        y0 = scaleSums(a0, h0, s0, y0);
+        y1 = scaleSums(a1, h0, s1, y1);
+        y2 = scaleSums(a2, h0, s2, y2);
+        y3 = scaleSums(a3, h0, s3, y3);
+        z0 = scaleSums(b0, h4, s0, z0);
+        z1 = scaleSums(b1, h4, s1, z1);
+        z2 = scaleSums(b2, h4, s2, z2);
+        z3 = scaleSums(b3, h4, s3, z3);
+        q += 32;
+        w += PACKED;
+      }
+      const o = out + tile * (outBytes << 2) + (row << 2);
+      storeRows(o, y0, z0, count);
+      storeRows(o + outBytes, y1, z1, count);
+      storeRows(o + 2 * outBytes, y2, z2, count);
+      storeRows(o + 3 * outBytes, y3, z3, count);
+    }
+  }
+}

@@ -1,0 +1,260 @@
+import {
+  dotBytes,
+  dotEvenOdd,
+  evenBytes,
+  highest32,
+  oddBytes,
+  round16,
+  scaledHalf4,
+  scaleSums,
+  scatter4,
+  storeRows,
+  TWO_112,
+} from "./lib/inline";
+
+// q8_0 block in a file: 32 weights of one row in 34 bytes, w[i] = d * q[i]
+//   0        2                             34
+//   |- d f16 |- q i8[32] ------------------|
+//
+// Packed: groups of 8 rows, per 32 columns one block of the 8 rows side by side, 272 bytes. One 32-bit lane is four columns
+// of one row, so that no sum crosses lanes. The rows after the last have scale 0.
+//   0                16                               48              272
+//   |- d f16[8] -----|- chunk 0: columns 0..3 --------|- chunk 1 ... -|     chunk: i8[8 rows, 4 columns]
+//
+// Encoded activations, `tile` positions: int8 per 32 columns with a scale of max / 127, rounded half to even.
+// 68 bytes a block and position: 16 groups of 4 bytes, then the scale as f32 times 2^112 (see scaledHalf4); each
+// group holds the tile's positions side by side. Chunk k has two groups:
+//   simd     int16 pairs of columns (4k, 4k+2), then (4k+1, 4k+3); the scale is also divided by 256,
+//            since the weights come out of their bytes as 256 times their value
+//   relaxed  the positive parts of columns 4k..4k+3, then the negative parts: the relaxed dot is exact where its
+//            second operand is within 0..127
+// Either way the integer sums are exact and the outputs bit-equal.
+
+const BLOCK: usize = 34;
+const PACKED: usize = 272;
+const ENCODED: usize = 68;
+
+/**
+ * Packs rows from a file: q8_0[rows, cols] -> packed q8_0[rows, cols]; cols a multiple of 32.
+ * Returns the first row that holds an infinite or NaN scale, or -1.
+ */
+export function pack_q8_0(packed: usize, source: usize, rows: usize, cols: usize): isize {
+  assert(cols % 32 === 0);
+  const blocks = cols >> 5;
+  for (let row: usize = 0; row < rows; row++) {
+    let out = packed + (row >> 3) * blocks * PACKED;
+    for (let block: usize = 0; block < blocks; block++, out += PACKED, source += BLOCK) {
+      const scale = load<u16>(source);
+      if ((scale & 0x7c00) === 0x7c00) return row;
+      store<u16>(out + ((row & 7) << 1), scale);
+      let chunk = out + 16 + ((row & 7) << 2);
+      for (let i: usize = 2; i < BLOCK; i += 4, chunk += 32) store<u32>(chunk, load<u32>(source + i));
+    }
+  }
+  for (let row = rows; row & 7; row++) {
+    let out = packed + (row >> 3) * blocks * PACKED;
+    for (let block: usize = 0; block < blocks; block++, out += PACKED) {
+      store<u16>(out + ((row & 7) << 1), 0);
+      let chunk = out + 16 + ((row & 7) << 2);
+      for (let i: usize = 2; i < BLOCK; i += 4, chunk += 32) store<u32>(chunk, 0);
+    }
+  }
+  return -1;
+}
+
+/** out = row `row` of a packed q8_0[.., cols]; out f32[cols] */
+export function embed_q8_0(out: usize, packed: usize, row: usize, cols: usize): void {
+  const mask = i32x4.splat(0x8fffe000);
+  const blocks = cols >> 5;
+  let p = packed + (row >> 3) * blocks * PACKED;
+  for (let block: usize = 0; block < blocks; block++, p += PACKED, out += 128) {
+    const scale = f32x4.mul(
+      scaledHalf4(i32x4.splat(<i32>load<i16>(p + ((row & 7) << 1))), mask),
+      f32x4.splat(TWO_112),
+    );
+    const q = p + 16 + ((row & 7) << 2);
+    for (let k: usize = 0; k < 8; k++) {
+      const four = i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(q + (k << 5))));
+      v128.store(out + (k << 4), f32x4.mul(f32x4.convert_i32x4_s(four), scale));
+    }
+  }
+}
+
+/** Quantizes and encodes `tile` positions for matvec_q8_0 and matmul_q8_0: x f32[tile, cols] -> out, 68 bytes per block and position. */
+export function encode_q8_0(out: usize, x: usize, cols: usize, tile: usize): void {
+  assert(cols % 32 === 0);
+  const group = tile << 2;
+  const zero = i8x16.splat(0);
+  for (let t: usize = 0; t < tile; t++) {
+    let o = out + (t << 2);
+    for (const end = x + (cols << 2); x < end; x += 128, o += ENCODED * tile) {
+      const highest = f32x4.extract_lane(highest32(x), 0);
+      const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
+      const low = round16(x, inverse);
+      const high = round16(x + 64, inverse);
+      if (ASC_FEATURE_RELAXED_SIMD) {
+        scatter4(o, 2 * group, i8x16.max_s(low, zero));
+        scatter4(o + group, 2 * group, i8x16.max_s(i8x16.neg(low), zero));
+        scatter4(o + 8 * group, 2 * group, i8x16.max_s(high, zero));
+        scatter4(o + 9 * group, 2 * group, i8x16.max_s(i8x16.neg(high), zero));
+        store<f32>(o + 16 * group, (highest / <f32>127) * TWO_112);
+      } else {
+        scatter4(o, 2 * group, evenBytes(low));
+        scatter4(o + group, 2 * group, oddBytes(low));
+        scatter4(o + 8 * group, 2 * group, evenBytes(high));
+        scatter4(o + 9 * group, 2 * group, oddBytes(high));
+        store<f32>(o + 16 * group, (highest / <f32>127) * (TWO_112 / 256));
+      }
+    }
+  }
+}
+
+/**
+ * out[row] = weights[row] . x for rows [rowBegin, rowEnd)
+ *
+ *   out      f32[rows]
+ *   weights  packed q8_0[rows, cols]   rowBegin a multiple of 8, cols of 32
+ *   x        encoded q8_0, one position
+ */
+export function matvec_q8_0(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  cols: usize,
+): void {
+  assert((rowBegin & 7) === 0 && cols % 32 === 0);
+  const mask = i32x4.splat(0x8fffe000);
+  const high = i16x8.splat(<i16>0xff00);
+  const groupBytes = (cols >> 5) * PACKED;
+  let w = weights + (rowBegin >> 3) * groupBytes;
+  for (let row = rowBegin; row < rowEnd; row += 8) {
+    const end = w + groupBytes;
+    let y0 = f32x4.splat(0);
+    let y4 = y0;
+    let q = x;
+    while (w < end) {
+      let a0 = i32x4.splat(0);
+      let a4 = a0;
+      let b0 = a0;
+      let b4 = a0;
+      const chunks = w + 256;
+      let c = w;
+      for (; c < chunks; c += 32, q += 8) {
+        const first = v128.load32_splat(q);
+        const second = v128.load32_splat(q, 4);
+        const w0 = v128.load(c, 16);
+        const w4 = v128.load(c, 32);
+        if (ASC_FEATURE_RELAXED_SIMD) {
+          a0 = dotBytes(w0, first, a0);
+          a4 = dotBytes(w4, first, a4);
+          b0 = dotBytes(w0, second, b0);
+          b4 = dotBytes(w4, second, b4);
+        } else {
+          a0 = dotEvenOdd(w0, first, second, a0, high);
+          a4 = dotEvenOdd(w4, first, second, a4, high);
+        }
+      }
+      if (ASC_FEATURE_RELAXED_SIMD) {
+        a0 = i32x4.sub(a0, b0);
+        a4 = i32x4.sub(a4, b4);
+      }
+      const scale = v128.load32_splat(q);
+      y0 = scaleSums(a0, scaledHalf4(v128.load16x4_s(w), mask), scale, y0);
+      y4 = scaleSums(a4, scaledHalf4(v128.load16x4_s(w, 8), mask), scale, y4);
+      q += 4;
+      w += PACKED;
+    }
+    storeRows(out + (row << 2), y0, y4, rowEnd - row);
+  }
+}
+
+/**
+ * out[t, row] = weights[row] . x[t] for rows [rowBegin, rowEnd) and tiles of four positions
+ *
+ *   out      f32[4 tiles, rows]
+ *   weights  packed q8_0[rows, cols]   rowBegin a multiple of 8, cols of 32
+ *   x        encoded q8_0, four positions a tile, `tileBytes` from tile to tile
+ *
+ * Four rows x four positions at a time: eight accumulators in the relaxed build, which has two dots each.
+ */
+export function matmul_q8_0(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  rows: usize,
+  cols: usize,
+  tiles: usize,
+  tileBytes: usize,
+): void {
+  assert((rowBegin & 7) === 0 && cols % 32 === 0 && rowEnd <= rows);
+  const mask = i32x4.splat(0x8fffe000);
+  const high = i16x8.splat(<i16>0xff00);
+  const groupBytes = (cols >> 5) * PACKED;
+  const outBytes = rows << 2;
+  for (let row = rowBegin; row < rowEnd; row += 4) {
+    // the second four rows of a group: their weights are 16 bytes into each chunk, their scales 8 bytes into the block
+    const half: usize = (row & 4) << 2;
+    const group = weights + (row >> 3) * groupBytes;
+    const count = min<usize>(rowEnd - row, 4);
+    for (let tile: usize = 0; tile < tiles; tile++) {
+      let w = group;
+      let q = x + tile * tileBytes;
+      const end = w + groupBytes;
+      let y0 = f32x4.splat(0);
+      let y1 = y0;
+      let y2 = y0;
+      let y3 = y0;
+      while (w < end) {
+        let a0 = i32x4.splat(0);
+        let a1 = a0;
+        let a2 = a0;
+        let a3 = a0;
+        let b0 = a0;
+        let b1 = a0;
+        let b2 = a0;
+        let b3 = a0;
+        let c = w + half;
+        for (const chunks = c + 256; c < chunks; c += 32, q += 32) {
+          const v = v128.load(c, 16);
+          if (ASC_FEATURE_RELAXED_SIMD) {
+            a0 = dotBytes(v, v128.load32_splat(q), a0);
+            a1 = dotBytes(v, v128.load32_splat(q, 4), a1);
+            a2 = dotBytes(v, v128.load32_splat(q, 8), a2);
+            a3 = dotBytes(v, v128.load32_splat(q, 12), a3);
+            b0 = dotBytes(v, v128.load32_splat(q, 16), b0);
+            b1 = dotBytes(v, v128.load32_splat(q, 20), b1);
+            b2 = dotBytes(v, v128.load32_splat(q, 24), b2);
+            b3 = dotBytes(v, v128.load32_splat(q, 28), b3);
+          } else {
+            a0 = dotEvenOdd(v, v128.load32_splat(q), v128.load32_splat(q, 16), a0, high);
+            a1 = dotEvenOdd(v, v128.load32_splat(q, 4), v128.load32_splat(q, 20), a1, high);
+            a2 = dotEvenOdd(v, v128.load32_splat(q, 8), v128.load32_splat(q, 24), a2, high);
+            a3 = dotEvenOdd(v, v128.load32_splat(q, 12), v128.load32_splat(q, 28), a3, high);
+          }
+        }
+        if (ASC_FEATURE_RELAXED_SIMD) {
+          a0 = i32x4.sub(a0, b0);
+          a1 = i32x4.sub(a1, b1);
+          a2 = i32x4.sub(a2, b2);
+          a3 = i32x4.sub(a3, b3);
+        }
+        const halves = scaledHalf4(v128.load16x4_s(w + (half >> 1)), mask);
+        y0 = scaleSums(a0, halves, v128.load32_splat(q), y0);
+        y1 = scaleSums(a1, halves, v128.load32_splat(q, 4), y1);
+        y2 = scaleSums(a2, halves, v128.load32_splat(q, 8), y2);
+        y3 = scaleSums(a3, halves, v128.load32_splat(q, 12), y3);
+        q += 16;
+        w += PACKED;
+      }
+      const o = out + tile * (outBytes << 2) + (row << 2);
+      storeRows(o, y0, y0, count);
+      storeRows(o + outBytes, y1, y1, count);
+      storeRows(o + 2 * outBytes, y2, y2, count);
+      storeRows(o + 3 * outBytes, y3, y3, count);
+    }
+  }
+}

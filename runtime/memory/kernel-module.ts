@@ -1,0 +1,49 @@
+import { instantiate } from "@assemblyscript/loader";
+import type { Kernels } from "../../kernels/generated/interface.js";
+
+export type { Kernels };
+
+/** A build of the kernels as kernels/build.mjs embeds it. */
+export interface EmbeddedModule {
+  /** Raw deflated wasm in base64. */
+  readonly deflated: string;
+  /** Size of the wasm in bytes. */
+  readonly bytes: number;
+  /** Where the memory import says shared (3) or plain (1). */
+  readonly memoryFlagOffset: number;
+}
+
+/** The kernels leave the first page of every memory alone: the debug build keeps its messages there. */
+export const FIRST_PAGE_BYTES = 65_536;
+
+/** The wasm bytes of a build, importing a plain memory. */
+export async function inflateModule(embedded: EmbeddedModule): Promise<Uint8Array<ArrayBuffer>> {
+  const deflated = Uint8Array.from(atob(embedded.deflated), (c) => c.charCodeAt(0));
+  const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  const wasm = new Uint8Array(await new Response(stream).arrayBuffer());
+  wasm[embedded.memoryFlagOffset] = 1;
+  return wasm;
+}
+
+/** One instance of the kernels over a memory. Its raw exports: the loader's wrappers cost 10 ns a call. */
+export async function instantiateKernels(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): Promise<Kernels> {
+  const { instance } = await instantiate(module, { env: { memory, abort } });
+  return instance.exports as unknown as Kernels;
+
+  // called by the debug build when an assertion fails; strings are UTF-16, their length in bytes in the four bytes before
+  function abort(message: number, file: number, line: number, column: number): never {
+    const view = new DataView(memory.buffer);
+    const text = (at: number) => {
+      let s = "";
+      for (let i = 0; at && i < view.getUint32(at - 4, true); i += 2)
+        s += String.fromCharCode(view.getUint16(at + i, true));
+      return s;
+    };
+    throw new Error(
+      `Kernel assertion failed at ${text(file)}:${line}:${column}: ${text(message) || "expected true"}`,
+    );
+  }
+}

@@ -1,0 +1,260 @@
+import { OutOfMemoryError } from "../errors.js";
+import type { Checkpoint, ModelConfig, TensorInfo } from "../formats/checkpoint.js";
+import { rowBytes, type TensorType } from "../formats/tensor-types.js";
+import { FIRST_PAGE_BYTES } from "./kernel-module.js";
+import { encodedBytes, packedBytes, type WeightType } from "./tensor.js";
+
+/** Where an f32 tensor lies in its stage. */
+export interface TensorSlot {
+  readonly address: number;
+  readonly shape: readonly number[];
+}
+
+/** Where a packed matrix lies in its stage. */
+export interface MatrixSlot {
+  readonly address: number;
+  readonly type: WeightType;
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** A region of bytes. */
+export interface RegionSlot {
+  readonly address: number;
+  readonly bytes: number;
+}
+
+/** One transformer block: its weights, and the keys and values of every position so far. */
+export interface LayerSlots {
+  readonly attnNorm: TensorSlot; // f32[dim]
+  readonly attnQ: MatrixSlot; // [nHeads * headDim, dim]
+  readonly attnK: MatrixSlot; // [kvDim, dim]
+  readonly attnV: MatrixSlot; // [kvDim, dim]
+  readonly attnOutput: MatrixSlot; // [dim, nHeads * headDim]
+  readonly ffnNorm: TensorSlot; // f32[dim]
+  readonly ffnGate: MatrixSlot; // [hiddenDim, dim]
+  readonly ffnUp: MatrixSlot; // [hiddenDim, dim]
+  readonly ffnDown: MatrixSlot; // [dim, hiddenDim]
+  readonly keys: TensorSlot; // f32[nKvHeads, contextLength, headDim]
+  readonly values: TensorSlot; // f32[nKvHeads, contextLength, headDim]
+}
+
+/** Activations of up to `batch` positions. */
+export interface ScratchSlots {
+  readonly x: TensorSlot; // f32[batch, dim], the residual stream
+  readonly xn: TensorSlot; // f32[batch, dim], normalized
+  readonly q: TensorSlot; // f32[batch, nHeads, headDim]
+  readonly k: TensorSlot; // f32[batch, nKvHeads, headDim]
+  readonly v: TensorSlot; // f32[batch, nKvHeads, headDim]
+  readonly attended: TensorSlot; // f32[batch, nHeads, headDim]
+  readonly gate: TensorSlot; // f32[batch, hiddenDim]
+  readonly up: TensorSlot; // f32[batch, hiddenDim]
+  readonly delta: TensorSlot; // f32[batch, dim], what a block adds to the residual stream
+}
+
+/** What lies where in one stage: one memory, a run of consecutive layers, their cache and scratch. */
+export interface StagePlan {
+  /** Number of the first layer here. */
+  readonly firstLayer: number;
+  readonly layers: readonly LayerSlots[];
+  readonly embedding?: MatrixSlot; // [vocabSize, dim]
+  readonly outputNorm?: TensorSlot; // f32[dim]
+  readonly output?: MatrixSlot; // [vocabSize, dim]; the embedding itself when the model ties them
+  readonly logits?: TensorSlot; // f32[1, vocabSize]
+  readonly rope: TensorSlot; // f32[contextLength, ropeDim / 2, 2]
+  readonly scratch: ScratchSlots;
+  readonly scores: TensorSlot; // f32[contextLength], attention's
+  readonly encoded: RegionSlot; // activations as the matrices' kernels read them
+  readonly staging: RegionSlot; // rows of a file on their way into a packed matrix
+  /** Patterned zones after each slot, in debug plans; empty otherwise. */
+  readonly guards: readonly RegionSlot[];
+  readonly bytes: { readonly weights: number; readonly cache: number; readonly scratch: number };
+  /** The memory's size: everything above and the first page, in whole pages. */
+  readonly pages: number;
+}
+
+export interface Plan {
+  readonly stages: readonly StagePlan[];
+  readonly contextLength: number;
+  /** Positions that one call of forward takes at most. */
+  readonly batch: number;
+  /** Sum over the stages, in bytes. */
+  readonly totalBytes: number;
+}
+
+export interface PlanOptions {
+  /** Positions that the cache holds. */
+  readonly contextLength: number;
+  /** Positions that forward takes at once. Default 64, or the context where that is shorter. */
+  readonly batch?: number;
+  /** Most bytes of one stage. Default 4 GiB less a page, the most that a loop `p < end` can reach the end of. */
+  readonly maxStageBytes?: number;
+  /** Bytes of patterned zone after each slot. Default 0; the debug build's tests use 64. */
+  readonly guardBytes?: number;
+}
+
+const PAGE = 65_536;
+const MAX_STAGE_BYTES = 2 ** 32 - PAGE;
+/** Slots start at cache lines. */
+const ALIGNMENT = 64;
+/** Enough that reading a file is not slowed by the number of reads; eight rows where those are more. */
+const STAGING_BYTES = 2 ** 20;
+
+/** The layouts that tensors of a file are packed to. */
+export const packedAs: Record<TensorType, WeightType> = {
+  F32: "f32",
+  BF16: "f32",
+  F16: "f16",
+  Q8_0: "q8_0",
+  Q4_0: "q4_0",
+};
+
+/** A part of the model that must lie in one stage: a layer by its number, or an end. */
+type Part = "embedding" | "output" | number;
+
+/**
+ * Lays a model over as many stages as it needs, from the checkpoint's header alone: nothing is allocated or read.
+ * Throws OutOfMemoryError, with the numbers, when one part is larger than a stage can be.
+ */
+export function planModel(checkpoint: Checkpoint, options: PlanOptions): Plan {
+  const limit = options.maxStageBytes ?? MAX_STAGE_BYTES;
+  const layers = Array.from({ length: checkpoint.config.nLayers }, (_, i) => i);
+  const parts: Part[] = ["embedding", ...layers, "output"];
+  const batch = Math.min(options.batch ?? 64, options.contextLength);
+
+  const stages: StagePlan[] = [];
+  let from = 0;
+  while (from < parts.length) {
+    let stage: StagePlan | undefined;
+    let to = from;
+    while (to < parts.length) {
+      const wider = planStage(checkpoint, parts.slice(from, to + 1), batch, options);
+      if (wider.pages * PAGE > limit) {
+        if (stage) break;
+        throw new OutOfMemoryError(
+          `Cannot plan ${checkpoint.source.name}: ${describe(parts[from]!)} needs ${wider.pages * PAGE} bytes with its cache and scratch, a stage holds ${limit}`,
+        );
+      }
+      stage = wider;
+      to++;
+    }
+    stages.push(stage!);
+    from = to;
+  }
+  const totalBytes = stages.reduce((sum, stage) => sum + stage.pages * PAGE, 0);
+  return { stages, contextLength: options.contextLength, batch, totalBytes };
+}
+
+function describe(part: Part): string {
+  return typeof part === "number" ? `layer ${part}` : `the ${part}`;
+}
+
+/** A matrix of the checkpoint by its name. Checkpoints hold all tensors that their config asks for. */
+function tensorOf(checkpoint: Checkpoint, name: string): TensorInfo {
+  const tensor = checkpoint.tensors.get(name);
+  if (!tensor) throw new TypeError(`Cannot plan ${checkpoint.source.name}: it has no tensor ${name}`);
+  return tensor;
+}
+
+/** Lays the given parts into one memory, slot after slot. */
+function planStage(
+  checkpoint: Checkpoint,
+  parts: readonly Part[],
+  batch: number,
+  options: PlanOptions,
+): StagePlan {
+  const { config } = checkpoint;
+  const { contextLength, guardBytes = 0 } = options;
+  const bytes = { weights: 0, cache: 0, scratch: 0 };
+  const guards: RegionSlot[] = [];
+  let end = FIRST_PAGE_BYTES;
+
+  const reserve = (kind: keyof typeof bytes, size: number): number => {
+    const address = end;
+    end = Math.ceil((end + size) / ALIGNMENT) * ALIGNMENT;
+    bytes[kind] += end - address;
+    if (guardBytes) {
+      guards.push({ address: address + size, bytes: end - address - size + guardBytes });
+      end += guardBytes;
+    }
+    return address;
+  };
+  const tensor = (kind: keyof typeof bytes, ...shape: number[]): TensorSlot => ({
+    address: reserve(kind, 4 * shape.reduce((product, size) => product * size, 1)),
+    shape,
+  });
+
+  let encodedMost = 0;
+  let stagingMost = STAGING_BYTES;
+  const matrix = (name: string): MatrixSlot => {
+    const { type, shape } = tensorOf(checkpoint, name);
+    const [rows, cols] = shape as [number, number];
+    const packed = packedAs[type];
+    encodedMost = Math.max(encodedMost, encodedBytes(packed, cols));
+    stagingMost = Math.max(stagingMost, 8 * rowBytes(type, cols));
+    return { address: reserve("weights", packedBytes(packed, rows, cols)), type: packed, rows, cols };
+  };
+
+  const tied = !checkpoint.tensors.has("output.weight");
+  const first = parts.find((part) => typeof part === "number");
+  const embedding = parts.includes("embedding") ? matrix("token_embd.weight") : undefined;
+  const layers = parts
+    .filter((part) => typeof part === "number")
+    .map((i): LayerSlots => planLayer(config, contextLength, `blk.${i}.`, tensor, matrix));
+  // a tied classifier is the embedding, so the logits are made where that is
+  const makesLogits = tied ? embedding !== undefined : parts.includes("output");
+  const output = tied ? embedding : makesLogits ? matrix("output.weight") : undefined;
+
+  const { dim, hiddenDim, nHeads, nKvHeads, headDim, ropeDim, vocabSize } = config;
+  const plan = {
+    firstLayer: first ?? 0,
+    layers,
+    ...(embedding && { embedding }),
+    ...(output && {
+      output,
+      outputNorm: tensor("weights", dim),
+      logits: tensor("scratch", 1, vocabSize),
+    }),
+    rope: tensor("scratch", contextLength, ropeDim / 2, 2),
+    scratch: {
+      x: tensor("scratch", batch, dim),
+      xn: tensor("scratch", batch, dim),
+      q: tensor("scratch", batch, nHeads, headDim),
+      k: tensor("scratch", batch, nKvHeads, headDim),
+      v: tensor("scratch", batch, nKvHeads, headDim),
+      attended: tensor("scratch", batch, nHeads, headDim),
+      gate: tensor("scratch", batch, hiddenDim),
+      up: tensor("scratch", batch, hiddenDim),
+      delta: tensor("scratch", batch, dim),
+    },
+    scores: tensor("scratch", contextLength),
+    encoded: { bytes: batch * encodedMost, address: reserve("scratch", batch * encodedMost) },
+    staging: { bytes: stagingMost, address: reserve("scratch", stagingMost) },
+    guards,
+    bytes,
+  };
+  return { ...plan, pages: Math.ceil(end / PAGE) };
+}
+
+function planLayer(
+  config: ModelConfig,
+  contextLength: number,
+  prefix: string,
+  tensor: (kind: "weights" | "cache", ...shape: number[]) => TensorSlot,
+  matrix: (name: string) => MatrixSlot,
+): LayerSlots {
+  const { dim, nKvHeads, headDim } = config;
+  return {
+    attnNorm: tensor("weights", dim),
+    attnQ: matrix(`${prefix}attn_q.weight`),
+    attnK: matrix(`${prefix}attn_k.weight`),
+    attnV: matrix(`${prefix}attn_v.weight`),
+    attnOutput: matrix(`${prefix}attn_output.weight`),
+    ffnNorm: tensor("weights", dim),
+    ffnGate: matrix(`${prefix}ffn_gate.weight`),
+    ffnUp: matrix(`${prefix}ffn_up.weight`),
+    ffnDown: matrix(`${prefix}ffn_down.weight`),
+    keys: tensor("cache", nKvHeads, contextLength, headDim),
+    values: tensor("cache", nKvHeads, contextLength, headDim),
+  };
+}

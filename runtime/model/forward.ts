@@ -1,0 +1,63 @@
+import type { Llama } from "./llama.js";
+import * as ops from "./ops.js";
+
+/**
+ * The forward pass of Llama 2 (Touvron et al. 2023, arXiv:2307.09288) over ids at positions `position` and on; earlier positions
+ * are in the cache. Takes 1 to plan.batch ids: several are prefill (matrix times matrix), one is decoding (matrix times
+ * vector); the results are the same bits either way.
+ *
+ * Returns the logits f32[n - logitsFrom, vocabSize] of the ids from number `logitsFrom` on, by default of the last one only.
+ * Throws RangeError for an id outside the vocabulary or positions outside the context.
+ */
+export function forward(
+  llama: Llama,
+  ids: readonly number[],
+  position: number,
+  logitsFrom = ids.length - 1,
+): Float32Array<ArrayBuffer> {
+  const { config, stages, embedding, head } = llama;
+  const n = ids.length;
+  if (n < 1 || n > llama.plan.batch) {
+    throw new RangeError(`Cannot run forward: expected 1 to ${llama.plan.batch} ids at once, found ${n}`);
+  }
+
+  let x = stages[0]!.scratch(n).x; // [n, dim], the residual stream
+  ops.embed(x, embedding, ids);
+
+  for (const stage of stages) {
+    const s = stage.scratch(n);
+    ops.hop(s.x, x);
+    x = s.x;
+    for (const layer of stage.layers) {
+      // attention: x += Wo . attend(rope(Wq . norm(x)), keys, values)
+      ops.rmsnorm(s.xn, x, layer.attnNorm, config.normEps);
+      ops.matmul([s.q, s.k, s.v], [layer.attnQ, layer.attnK, layer.attnV], s.xn);
+      ops.rope(s.q, stage.rope, position);
+      ops.rope(s.k, stage.rope, position);
+      ops.store(layer.keys, s.k, position);
+      ops.store(layer.values, s.v, position);
+      ops.attend(s.attended, s.q, layer.keys, layer.values, stage.scores, position);
+      ops.matmul([s.delta], [layer.attnOutput], s.attended);
+      ops.add(x, s.delta);
+
+      // feed-forward: x += Wdown . (silu(Wgate . norm(x)) * (Wup . norm(x)))
+      ops.rmsnorm(s.xn, x, layer.ffnNorm, config.normEps);
+      ops.matmul([s.gate, s.up], [layer.ffnGate, layer.ffnUp], s.xn);
+      ops.siluMul(s.gate, s.up);
+      ops.matmul([s.delta], [layer.ffnDown], s.gate);
+      ops.add(x, s.delta);
+    }
+  }
+
+  // logits = Woutput . norm(x), position by position: only those asked for
+  const logits = new Float32Array((n - logitsFrom) * config.vocabSize);
+  const s = head.scratch(n);
+  ops.hop(s.x, x);
+  for (let i = logitsFrom; i < n; i++) {
+    const xn = s.xn.rows(i, i + 1);
+    ops.rmsnorm(xn, s.x.rows(i, i + 1), head.norm, config.normEps);
+    ops.matmul([head.logits], [head.output], xn);
+    logits.set(head.logits.view(), (i - logitsFrom) * config.vocabSize);
+  }
+  return logits;
+}

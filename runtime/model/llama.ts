@@ -1,0 +1,99 @@
+import type { Checkpoint, ModelConfig } from "../formats/checkpoint.js";
+import { type Build, chooseBuild } from "../memory/choose-build.js";
+import { type Plan, type PlanOptions, planModel, type ScratchSlots, type StagePlan } from "../memory/plan.js";
+import { Stage } from "../memory/stage.js";
+import type { Matrix, Tensor } from "../memory/tensor.js";
+import { ropeTable } from "./rope-table.js";
+import { bindLayer, type Layer, type ReadOptions, readWeights } from "./weights.js";
+
+/** The activations of n positions: the leading rows of a stage's scratch. Shapes stand at ScratchSlots. */
+export type Scratch = { readonly [K in keyof ScratchSlots]: Tensor };
+
+/** A stage with everything of the model that lies in it. */
+export interface ModelStage {
+  readonly layers: readonly Layer[];
+  readonly rope: Tensor;
+  readonly scores: Tensor;
+  /** Scratch for n positions, 1 to the plan's batch. */
+  scratch(n: number): Scratch;
+}
+
+/** A Llama in memory, ready to compute. */
+export interface Llama {
+  readonly config: ModelConfig;
+  readonly plan: Plan;
+  readonly build: Build;
+  readonly stages: readonly ModelStage[];
+  /** In the first stage. */
+  readonly embedding: Matrix;
+  /** The end: in the last stage, or with a tied embedding in the first. */
+  readonly head: {
+    readonly scratch: (n: number) => Scratch;
+    readonly norm: Tensor;
+    readonly output: Matrix;
+    readonly logits: Tensor;
+  };
+}
+
+export interface LlamaOptions extends PlanOptions, ReadOptions {
+  /** Default: the fastest that runs here. */
+  readonly build?: Build | undefined;
+  /** A module to use instead of a shipped build; the tests pass the debug build. */
+  readonly module?: WebAssembly.Module | undefined;
+}
+
+/**
+ * Plans the checkpoint, allocates its stages and streams its weights in. When it rejects, nothing of the model stays reachable.
+ * Throws OutOfMemoryError, NumericError, or what the source's read throws.
+ */
+export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): Promise<Llama> {
+  const { config } = checkpoint;
+  const plan = planModel(checkpoint, options);
+  const chosen = await chooseBuild(options.build);
+  const module = options.module ?? chosen.module;
+  options.signal?.throwIfAborted();
+
+  const stages: Stage[] = [];
+  for (const stagePlan of plan.stages) stages.push(await Stage.create(stagePlan, module));
+  const table = ropeTable(config, options.contextLength);
+  for (const stage of stages) stage.tensor(stage.plan.rope).view().set(table);
+  await readWeights(checkpoint, stages, options);
+
+  const bound = stages.map(bindStage);
+  const first = stages[0]!;
+  const end = stages.findIndex((stage) => stage.plan.output);
+  const last = stages[end]!;
+  return {
+    config,
+    plan,
+    build: chosen.build,
+    stages: bound,
+    embedding: first.matrix(first.plan.embedding!),
+    head: {
+      scratch: bound[end]!.scratch,
+      norm: last.tensor(last.plan.outputNorm!),
+      output: last.matrix(last.plan.output!),
+      logits: last.tensor(last.plan.logits!),
+    },
+  };
+}
+
+function bindStage(stage: Stage): ModelStage {
+  const plan: StagePlan = stage.plan;
+  const whole = Object.entries(plan.scratch).map(([name, slot]) => [name, stage.tensor(slot)] as const);
+  // decoding asks for the same n = 1 again and again
+  const bySize = new Map<number, Scratch>();
+  return {
+    layers: plan.layers.map((slots) => bindLayer(stage, slots)),
+    rope: stage.tensor(plan.rope),
+    scores: stage.tensor(plan.scores),
+    scratch(n) {
+      let scratch = bySize.get(n);
+      if (!scratch) {
+        scratch = Object.fromEntries(whole.map(([name, tensor]) => [name, tensor.rows(0, n)])) as Scratch;
+        bySize.set(n, scratch);
+      }
+      return scratch;
+    },
+  };
+}
