@@ -34,7 +34,7 @@ async function compile(target) {
 /** The interface of the exports, from the declarations that asc writes. */
 function typedInterface(declarations) {
   const methods = declarations.matchAll(
-    /(\/\*\*(?:(?!\*\/)[^])*\*\/)\s*export function (\w+\([^)]*\): \w+;)/g,
+    /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\s*export function (\w+\([^)]*\): \w+;)/g,
   );
   const lines = [...methods].map(([, , signature]) => `  ${signature}\n`);
   return `${header}\n/** The kernels' exports. Addresses and counts are u32; what each does stands in its file. */\nexport interface Kernels {\n${lines.join("")}}\n`;

@@ -91,7 +91,9 @@ function multiply(
   const px = lab.put(x);
   const encoded = lab.room((n * bytes) / 4);
   const out = lab.room(n * rows);
-  const { [`encode_${type}`]: encode, [`matmul_${type}`]: matmul, [`matvec_${type}`]: matvec } = lab.kernels;
+  const encode = lab.kernels[`encode_${type}`];
+  const matmul = lab.kernels[`matmul_${type}`];
+  const matvec = lab.kernels[`matvec_${type}`];
   const tiles = how === "tiles" ? Math.floor(n / 4) : 0;
   for (let tile = 0; tile < tiles; tile++)
     encode(encoded + tile * 4 * bytes, px + tile * 4 * cols * 4, cols, 4);

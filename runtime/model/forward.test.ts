@@ -42,7 +42,12 @@ describe("forward against the float64 reference model", () => {
       const checkpoint = randomCheckpoint({ config: smallConfig(changes), type: "F32", seed: 3, tied });
       const expected = await referenceLogits(checkpoint, ids);
       const found = allLogits(await load(checkpoint), ids, ids.length);
-      expect(maxError(found, expected.flatMap((row) => [...row]))).toBeLessThan(1e-4);
+      expect(
+        maxError(
+          found,
+          expected.flatMap((row) => [...row]),
+        ),
+      ).toBeLessThan(1e-4);
     }
   });
 
@@ -50,7 +55,12 @@ describe("forward against the float64 reference model", () => {
     const config = smallConfig({ headDim, ropeDim: headDim, nHeads: 2, nKvHeads: 1, dim: 12, hiddenDim: 20 });
     const checkpoint = randomCheckpoint({ config, type: "F32", seed: headDim });
     const expected = await referenceLogits(checkpoint, ids);
-    expect(maxError(allLogits(await load(checkpoint), ids, 4), expected.flatMap((row) => [...row]))).toBeLessThan(1e-4);
+    expect(
+      maxError(
+        allLogits(await load(checkpoint), ids, 4),
+        expected.flatMap((row) => [...row]),
+      ),
+    ).toBeLessThan(1e-4);
   });
 
   // F16 and BF16 weights are used without further rounding. Q8_0 and Q4_0 quantize the activations to int8, which the
@@ -63,7 +73,10 @@ describe("forward against the float64 reference model", () => {
   ] as const)("%s: logits within %f of the reference on the same weights", async (type, tolerance) => {
     const checkpoint = randomCheckpoint({ config: smallConfig(), type, seed: 5 });
     const expected = await referenceLogits(checkpoint, ids);
-    const error = maxError(allLogits(await load(checkpoint), ids, ids.length), expected.flatMap((row) => [...row]));
+    const error = maxError(
+      allLogits(await load(checkpoint), ids, ids.length),
+      expected.flatMap((row) => [...row]),
+    );
     expect(error).toBeLessThan(tolerance);
   });
 });
@@ -80,7 +93,9 @@ describe("forward gives the same bits", () => {
   it.each(types)("%s: in the simd and the relaxed build", async (type) => {
     const checkpoint = randomCheckpoint({ config: smallConfig(), type, seed: 8 });
     const [simd, relaxed] = await Promise.all(
-      (["simd", "relaxed"] satisfies Build[]).map(async (build) => allLogits(await load(checkpoint, { build }), ids, 7)),
+      (["simd", "relaxed"] satisfies Build[]).map(async (build) =>
+        allLogits(await load(checkpoint, { build }), ids, 7),
+      ),
     );
     expect(relaxed).toEqual(simd);
   });
@@ -110,18 +125,24 @@ describe("forward gives the same bits", () => {
 });
 
 describe("forward in the debug build", () => {
-  it.each(["F32", "F16", "Q8_0", "Q4_0"] as const)("%s: no assertion fails and no guard zone is touched", async (type) => {
-    const module = await WebAssembly.compile(await inflateModule(debug));
-    const config = smallConfig({ vocabSize: 51, hiddenDim: type.startsWith("Q") ? 96 : 37 });
-    const checkpoint = randomCheckpoint({ config, type, seed: 11 });
-    const guarded = await load(checkpoint, { module, guardBytes: 64 });
-    expect(guarded.plan.stages[0]?.guards.length).toBeGreaterThan(20);
-    expect(allLogits(guarded, ids, 7)).toEqual(allLogits(await load(checkpoint), ids, 7));
-  });
+  it.each(["F32", "F16", "Q8_0", "Q4_0"] as const)(
+    "%s: no assertion fails and no guard zone is touched",
+    async (type) => {
+      const module = await WebAssembly.compile(await inflateModule(debug));
+      const config = smallConfig({ vocabSize: 51, hiddenDim: type.startsWith("Q") ? 96 : 37 });
+      const checkpoint = randomCheckpoint({ config, type, seed: 11 });
+      const guarded = await load(checkpoint, { module, guardBytes: 64 });
+      expect(guarded.plan.stages[0]?.guards.length).toBeGreaterThan(20);
+      expect(allLogits(guarded, ids, 7)).toEqual(allLogits(await load(checkpoint), ids, 7));
+    },
+  );
 });
 
 describe("forward refuses", () => {
-  const loaded = load(randomCheckpoint({ config: smallConfig({ contextLength: 16 }), type: "F32", seed: 1 }), { batch: 8 });
+  const loaded = load(
+    randomCheckpoint({ config: smallConfig({ contextLength: 16 }), type: "F32", seed: 1 }),
+    { batch: 8 },
+  );
 
   it.each([
     ["no ids", [], 0, /expected 1 to 8 ids/],
