@@ -59,7 +59,7 @@ const readBlock: Record<TensorType, (view: DataView, at: number, out: Float64Arr
 };
 
 /** The value of IEEE binary16 bits: sign, 5 bits of exponent (bias 15), 10 bits of fraction. */
-export function f16ToNumber(bits: number): number {
+function f16ToNumber(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;

@@ -71,7 +71,7 @@ function roundHalfAway(x: number): number {
 }
 
 /** The IEEE binary16 bits nearest to x, ties to even; from 65,520 on it is infinity. */
-export function numberToF16(x: number): number {
+function numberToF16(x: number): number {
   const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
   const magnitude = Math.abs(x);
   if (Number.isNaN(x)) return 0x7e00;
@@ -91,7 +91,7 @@ function roundHalfEven(x: number): number {
 }
 
 /** The upper 16 bits of an f32, the lower ones rounded to nearest, ties to even; a NaN stays one. */
-export function f32ToBf16(x: number): number {
+function f32ToBf16(x: number): number {
   const view = new DataView(new ArrayBuffer(4));
   view.setFloat32(0, x);
   const bits = view.getUint32(0);

@@ -13,15 +13,11 @@ const signatures: readonly { readonly kind: string; readonly starts: readonly st
   { kind: "a SentencePiece model", starts: ["\x0a\x0e\x0a\x05<unk>"] },
 ];
 
-/** Bytes that `recognize` needs to see to know every kind. */
+/** Bytes that `describeHead` needs to see to know every kind. */
 export const signatureBytes = 64;
 
-/**
- * What a file looks like from its first bytes, as the end of the sentence "found ...": "an HTML page",
- * "a zip archive". Undefined when it looks like nothing known.
- */
-export function recognize(head: Uint8Array): string | undefined {
-  if (head.length === 0) return "an empty file";
+/** What a file looks like from its first bytes. Undefined when it looks like nothing known. */
+function recognize(head: Uint8Array): string | undefined {
   const text = latin1(head);
   const trimmed = text.replace(/^\xef\xbb\xbf/, "").trimStart();
   if (/^[\s\S]{8}\{\s*"/.test(text)) return "a safetensors file"; // u64 header length, then JSON
@@ -34,12 +30,13 @@ export function recognize(head: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** Like `recognize`, for an error message: unknown bytes are shown in hexadecimal. */
+/** What a file that is not the one expected is instead: "it looks like an HTML page". Unknown bytes are shown. */
 export function describeHead(head: Uint8Array): string {
+  if (head.length === 0) return "it is empty";
   const kind = recognize(head);
-  if (kind) return `what looks like ${kind}`.replace("what looks like an empty", "an empty");
+  if (kind) return `it looks like ${kind}`;
   const bytes = Array.from(head.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0"));
-  return `a file of another kind, beginning with ${bytes.join(" ")}`;
+  return `it begins with the bytes ${bytes.join(" ")}`;
 }
 
 function latin1(bytes: Uint8Array): string {

@@ -121,10 +121,19 @@ function readArray(
   }
   const type = readType(cursor, key);
   const length = cursor.count(`length of ${key}`, minBytes[type]);
+  // an array takes some four times as long to make as a string
+  if (type === "array" || type === "string") cursor.spend(type === "array" ? 4 * length : length, key);
+  cursor.need(length * minBytes[type], key);
 
   if (type === "array") {
-    const arrays = Array.from({ length }, () => readArray(cursor, key, depth + 1));
-    return { value: arrays.map((array) => array.value), type: `${arrays[0]?.type ?? "array"}[]` };
+    const values: MetadataValue[] = [];
+    let elementType = "array";
+    for (let i = 0; i < length; i++) {
+      const array = readArray(cursor, key, depth + 1);
+      values.push(array.value);
+      if (i === 0) elementType = array.type;
+    }
+    return { value: values, type: `${elementType}[]` };
   }
   if (type === "string" || type === "bool") {
     const values: MetadataValue[] = [];

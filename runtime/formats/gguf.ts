@@ -69,13 +69,15 @@ const minTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;
  */
 export async function openGguf(source: Source): Promise<Gguf> {
   // the header does not say how long it is: read a window, and a larger one if that ends too early
-  for (let windowBytes = firstWindowBytes; ; windowBytes *= 2) {
+  let windowBytes = firstWindowBytes;
+  for (;;) {
     const window = await source.read(0, Math.min(windowBytes, source.size));
     try {
       return readHeader(window, source);
     } catch (error) {
       if (!(error instanceof WindowEnd)) throw error;
-      if (windowBytes >= maxHeaderBytes) {
+      windowBytes = Math.max(2 * windowBytes, error.end);
+      if (windowBytes > maxHeaderBytes) {
         throw new FormatError(
           `Cannot read ${source.name}: expected a header of at most ${grouped(maxHeaderBytes)} bytes, found a longer one`,
         );
@@ -89,6 +91,9 @@ function readHeader(window: Uint8Array, source: Source): Gguf {
   const version = readVersion(cursor, window, source);
   const tensorCount = cursor.count("number of tensors", minTensorBytes);
   const pairCount = cursor.count("number of metadata pairs", minPairBytes);
+
+  cursor.spend(tensorCount, "number of tensors");
+  cursor.spend(pairCount, "number of metadata pairs");
 
   const metadata = new Map<string, MetadataValue>();
   const metadataTypes = new Map<string, MetadataType>();
@@ -119,7 +124,7 @@ function readHeader(window: Uint8Array, source: Source): Gguf {
 
 function readVersion(cursor: ByteCursor, window: Uint8Array, source: Source): 2 | 3 {
   if (window.length < 4 || cursor.u32("magic") !== magic) {
-    throw new FormatError(`Cannot read ${source.name}: expected a GGUF file, found ${describeHead(window)}`);
+    throw new FormatError(`Cannot read ${source.name}: not a GGUF file; ${describeHead(window)}`);
   }
   const version = cursor.u32("version");
   if (version === 2 || version === 3) return version;

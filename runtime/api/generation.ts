@@ -1,0 +1,105 @@
+import type { EndedBy, TokenTimings } from "../generate/generate-tokens.js";
+
+/** One generated token. */
+export interface Part {
+  /**
+   * The text that is known to be complete with this token: empty when the token ends within a character, or where the model has
+   * no tokenizer. A generation that ends within a character has one more part, with the same token and U+FFFD.
+   */
+  readonly text: string;
+  readonly token: number;
+}
+
+export interface GenerationResult {
+  /** The continuation, without the prompt. */
+  readonly text: string;
+  /** The generated ids. A token that ended the text is not among them. */
+  readonly tokens: readonly number[];
+  /** The ids that were fed as the prompt. */
+  readonly promptTokens: readonly number[];
+  /** "stop": the model ended the text. "length": maxTokens or the end of the context was reached. */
+  readonly finishReason: "stop" | "length";
+  /** The same in more detail: by which token, or by which limit. */
+  readonly endedBy: EndedBy;
+  readonly seed: number;
+  readonly timings: {
+    /** From the start to the first token, in milliseconds of computing. */
+    readonly promptMs: number;
+    readonly promptTokensPerSecond: number;
+    /** From the first token to the last, without the time between two calls. */
+    readonly decodeMs: number;
+    /** Passes through the model in that time, per second; the first token came from the prompt. 0 where there was none. */
+    readonly decodeTokensPerSecond: number;
+  };
+}
+
+/**
+ * Text on its way. Iterate over it for the parts as they come, once; or await it for the whole. Nothing is computed before
+ * one of the two is asked for. Awaited after the iteration it gives the summary of that. An iteration that is left early
+ * has no result: awaiting it rejects.
+ */
+export interface Generation extends AsyncIterable<Part, void, undefined>, PromiseLike<GenerationResult> {}
+
+export function generationResult(
+  told: Pick<GenerationResult, "text" | "tokens" | "promptTokens" | "endedBy" | "seed">,
+  { promptMs, decodeMs, decodeSteps }: TokenTimings,
+): GenerationResult {
+  const perSecond = (count: number, ms: number) => (count ? (1000 * count) / ms : 0);
+  return {
+    ...told,
+    finishReason: told.endedBy === "maxTokens" || told.endedBy === "context" ? "length" : "stop",
+    timings: {
+      promptMs,
+      promptTokensPerSecond: perSecond(told.promptTokens.length, promptMs),
+      decodeMs,
+      decodeTokensPerSecond: perSecond(decodeSteps, decodeMs),
+    },
+  };
+}
+
+/** A Generation over a generator of parts that returns the result. */
+export function createGeneration(run: () => AsyncGenerator<Part, GenerationResult, undefined>): Generation {
+  let begun = false;
+  let settle!: { resolve(result: GenerationResult): void; reject(reason: unknown): void };
+  const result = new Promise<GenerationResult>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  result.catch(() => {}); // who iterates gets the error there, and need not await the result as well
+
+  async function* parts(): AsyncGenerator<Part, void, undefined> {
+    let ended = false;
+    try {
+      settle.resolve(yield* run());
+      ended = true;
+    } catch (error) {
+      settle.reject(error);
+      ended = true;
+      throw error;
+    } finally {
+      if (!ended)
+        settle.reject(new Error("Cannot give the result: the iteration was left before the text ended"));
+    }
+  }
+
+  function begin(): AsyncGenerator<Part, void, undefined> {
+    if (begun)
+      throw new TypeError("Cannot iterate: expected the first iteration of this generation, found another");
+    begun = true;
+    return parts();
+  }
+
+  return {
+    [Symbol.asyncIterator]: begin,
+    // biome-ignore lint/suspicious/noThenProperty: being awaited is what it is for
+    then(onFulfilled, onRejected) {
+      if (!begun) {
+        const all = begin();
+        const drain = async () => {
+          while (!(await all.next()).done);
+        };
+        drain().catch(() => {}); // `result` has the error
+      }
+      return result.then(onFulfilled, onRejected);
+    },
+  };
+}

@@ -1,0 +1,139 @@
+import { openTokenizer, type Tokenizer } from "../../tokenizer/index.js";
+import { ModelError, UnsupportedError } from "../errors.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
+import { openCheckpoint } from "../formats/open.js";
+import type { Build } from "../memory/choose-build.js";
+import { loadLlama } from "../model/llama.js";
+import type { Progress } from "../model/weights.js";
+import { createModel, type Model } from "./model.js";
+import { readTokenizer, tokenizerBeside } from "./open-model-tokenizer.js";
+import { checkCount, checkNames } from "./options.js";
+import { openSource, type SourceLike } from "./sources.js";
+
+export interface LoadOptions {
+  /** Positions that a text may have, prompt included. Default: the model's own context, 4096 at most. */
+  readonly contextLength?: number | undefined;
+  /** How keys and values are kept. Only "f32" for now. */
+  readonly cacheType?: "f32" | "f16" | "q8_0" | undefined;
+  /** Threads to compute with. This version uses one, whatever is asked for. */
+  readonly threads?: number | undefined;
+  /**
+   * A SentencePiece model, a llama2.c tokenizer.bin or a GGUF, for models that carry no vocabulary. Default: the model's own; for
+   * a llama2.c checkpoint opened by its path, the tokenizer.bin or tokenizer.model beside it.
+   */
+  readonly tokenizer?: SourceLike | undefined;
+  /** The kernels to use. Default: the fastest that the engine runs exactly. */
+  readonly build?: Build | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Ends the loading; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const optionNames = [
+  "contextLength",
+  "cacheType",
+  "threads",
+  "tokenizer",
+  "build",
+  "onProgress",
+  "signal",
+] as const satisfies readonly (keyof LoadOptions)[];
+
+/** The longest context that is reserved without being asked for: Llama 2's own. */
+const DEFAULT_CONTEXT = 4096;
+
+/**
+ * Opens a GGUF or llama2.c checkpoint and loads its weights.
+ *
+ * Throws TypeError or RangeError for wrong options, FormatError for bytes that are no model or a damaged one, UnsupportedError for
+ * what this version cannot run, ModelError for a model that contradicts itself, NumericError for weights that are no numbers,
+ * OutOfMemoryError when the plan does not fit, the system's error when a file cannot be opened, and the signal's reason. Nothing of
+ * a model that failed to load stays in memory.
+ */
+export async function load(from: SourceLike, options: LoadOptions = {}): Promise<Model> {
+  checkNames("load", options, optionNames);
+  checkCount("load", "contextLength", options.contextLength, 1);
+  checkCount("load", "threads", options.threads, 1);
+  const { cacheType = "f32", build, onProgress, signal } = options;
+  if (cacheType !== "f32") {
+    if (cacheType === "f16" || cacheType === "q8_0") {
+      throw new UnsupportedError(`Cannot load: a cache of type ${cacheType} is not supported yet; f32 is`);
+    }
+    throw new TypeError(`Cannot load: expected cacheType to be f32, f16 or q8_0, found ${String(cacheType)}`);
+  }
+  if (build !== undefined && build !== "simd" && build !== "relaxed") {
+    throw new TypeError(`Cannot load: expected build to be simd or relaxed, found ${String(build)}`);
+  }
+  signal?.throwIfAborted();
+
+  const source = await openSource(from);
+  try {
+    const checkpoint = await openCheckpoint(source);
+    const contextLength = chooseContext(checkpoint, options.contextLength);
+    const tokenizer = await findTokenizer(checkpoint, from, options.tokenizer);
+    const llama = await loadLlama(checkpoint, { contextLength, build, onProgress, signal });
+    return createModel({
+      llama,
+      tokenizer,
+      special: checkpoint.special,
+      addBos: checkpoint.vocabulary?.addBos ?? true,
+    });
+  } finally {
+    await source.close();
+  }
+}
+
+function chooseContext({ config, source }: Checkpoint, asked: number | undefined): number {
+  if (asked === undefined) return Math.min(config.contextLength, DEFAULT_CONTEXT);
+  if (asked > config.contextLength) {
+    throw new RangeError(
+      `Cannot load ${source.name}: expected a contextLength of at most ${config.contextLength}, which the model was trained on, found ${asked}`,
+    );
+  }
+  return asked;
+}
+
+/** A function that returns the model's tokenizer or throws why it has none: that is an error only once text is needed. */
+async function findTokenizer(
+  checkpoint: Checkpoint,
+  model: SourceLike,
+  asked: SourceLike | undefined,
+): Promise<() => Tokenizer> {
+  const { vocabulary, source, config } = checkpoint;
+  const fitting = (tokenizer: Tokenizer, name: string): Tokenizer => {
+    if (tokenizer.vocabSize !== config.vocabSize) {
+      throw new ModelError(
+        `Cannot use the tokenizer ${name}: expected ${config.vocabSize} pieces, as ${source.name} has, found ${tokenizer.vocabSize}`,
+      );
+    }
+    return tokenizer;
+  };
+
+  // asked for by name, it has to be right at once
+  if (asked !== undefined) {
+    const file = await openSource(asked);
+    try {
+      const tokenizer = fitting(await readTokenizer(file), file.name);
+      return () => tokenizer;
+    } finally {
+      await file.close();
+    }
+  }
+
+  try {
+    if (vocabulary) {
+      const tokenizer = fitting(openTokenizer(vocabulary), `of ${source.name}`);
+      return () => tokenizer;
+    }
+    const tokenizer = fitting(await tokenizerBeside(model, source.name), `beside ${source.name}`);
+    return () => tokenizer;
+  } catch (cause) {
+    return () => {
+      if (cause instanceof ModelError) throw cause;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new ModelError(`Cannot turn text into tokens with the vocabulary of ${source.name}: ${reason}`, {
+        cause,
+      });
+    };
+  }
+}

@@ -1,0 +1,253 @@
+import type { Tokenizer } from "../../tokenizer/index.js";
+import { ModelError } from "../errors.js";
+import type { ModelConfig } from "../formats/checkpoint.js";
+import { generateTokens } from "../generate/generate-tokens.js";
+import { createPace } from "../generate/pace.js";
+import { negativeLogLikelihood } from "../generate/perplexity.js";
+import { checkIds, logitsByPosition } from "../generate/positions.js";
+import { createTurns } from "../generate/turns.js";
+import { exp } from "../math.js";
+import type { Build } from "../memory/choose-build.js";
+import type { Llama } from "../model/llama.js";
+import { createSampler } from "../sampling/sampler.js";
+import {
+  createGeneration,
+  type Generation,
+  type GenerationResult,
+  generationResult,
+  type Part,
+} from "./generation.js";
+import { checkCount, checkNames } from "./options.js";
+
+export interface GenerateOptions {
+  /** Most tokens to generate. Default: as many as the context holds. */
+  readonly maxTokens?: number | undefined;
+  /** Divides the logits: below 1 the likely gets likelier. 0 always takes the likeliest token. Default 0.8. */
+  readonly temperature?: number | undefined;
+  /** Only this many of the likeliest tokens may be drawn; 0 is no limit. Default 40. */
+  readonly topK?: number | undefined;
+  /** Only the likeliest tokens that together have this probability may be drawn; 1 is no limit. Default 0.95. */
+  readonly topP?: number | undefined;
+  /** An integer from 0 to 2^53 - 1: the same seed gives the same text, on every machine. Default: a random one, told in the result. */
+  readonly seed?: number | undefined;
+  /** Ends the generation within a step; the iteration rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface LogitsOptions {
+  /** Number of the first id whose logits are wanted. Default: the last one. */
+  readonly from?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PerplexityOptions {
+  /** Told after each window how many of the text's tokens have been scored. */
+  readonly onProgress?: ((progress: { readonly loaded: number; readonly total: number }) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How well a model predicts a text: the lower, the better. */
+export interface Perplexity {
+  /** Of the text's UTF-8 bytes: comparable between models with different vocabularies. */
+  readonly bitsPerByte: number;
+  /** e to the mean surprise of a token, in nats: comparable between models with the same vocabulary. */
+  readonly perplexity: number;
+  readonly tokens: number;
+  readonly bytes: number;
+}
+
+/** A loaded model. Several generations may be under way: they take turns, one text after the other. */
+export interface Model {
+  readonly config: ModelConfig;
+  /** Positions that one text may have, prompt included. */
+  readonly contextLength: number;
+  /** The kernels in use; the results are the same bits in either build. */
+  readonly build: Build;
+  readonly threads: number;
+  /** Throws a ModelError where the model's vocabulary makes no tokenizer, or it has none. */
+  readonly tokenizer: Tokenizer;
+  /**
+   * The ids that generate() feeds for a text: a beginning-of-text id first, unless the model's file says otherwise.
+   * Throws a ModelError where there is no tokenizer.
+   */
+  tokenize(text: string): number[];
+  /**
+   * Continues a prompt: a text, or ids that are fed as they are. The iteration throws a ContextError when the prompt is longer than the
+   * context, RangeError for ids outside the vocabulary, NumericError when the model computes no numbers; wrong options are a
+   * TypeError at once.
+   */
+  generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
+  /** Logits f32[vocabSize] of one position after the other: those of the token that follows it. Errors as in generate. */
+  logits(
+    prompt: string | readonly number[],
+    options?: LogitsOptions,
+  ): AsyncGenerator<Float32Array, void, undefined>;
+  /**
+   * Scores a text. It is cut into windows of the context's length, half of it apart, each with bos in front; in the first all
+   * tokens are scored, in the others the new half. Throws a ModelError without a tokenizer or a bos id, a TypeError for an
+   * empty text, and what generate throws.
+   */
+  perplexity(text: string | Uint8Array, options?: PerplexityOptions): Promise<Perplexity>;
+  /** Ends what is under way, which rejects, and frees the memory. */
+  dispose(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface ModelParts {
+  readonly llama: Llama;
+  /** The tokenizer, or throws why there is none. */
+  readonly tokenizer: () => Tokenizer;
+  /** Ids that begin and end texts. */
+  readonly special: { readonly bos?: number; readonly eos?: number; readonly eot?: number };
+  /** Whether a text is preceded by bos. */
+  readonly addBos: boolean;
+}
+
+export function createModel({ llama: loaded, tokenizer, special, addBos }: ModelParts): Model {
+  let llama: Llama | undefined = loaded;
+  const { config, build } = loaded;
+  const { contextLength } = loaded.plan;
+  const turns = createTurns();
+  const disposal = new AbortController();
+
+  const stops = new Map<number, "eos" | "eot" | "bos">();
+  for (const kind of ["bos", "eot", "eos"] as const) {
+    const id = special[kind];
+    if (id !== undefined) stops.set(id, kind);
+  }
+
+  function alive(doing: string): Llama {
+    if (!llama) throw new Error(`Cannot ${doing}: the model has been disposed of`);
+    return llama;
+  }
+
+  function tokenize(text: string): number[] {
+    const ids = tokenizer().encode(text);
+    return addBos && special.bos !== undefined ? [special.bos, ...ids] : ids;
+  }
+
+  const idsOf = (prompt: string | readonly number[]) =>
+    typeof prompt === "string" ? tokenize(prompt) : prompt;
+
+  /** Text of the continuation: what decoding it adds to the decoded prompt. Without a tokenizer there is none. */
+  function continuation(prompt: readonly number[]): { push(id: number): string; end(): string } {
+    let decoder: ReturnType<Tokenizer["decoder"]>;
+    try {
+      decoder = tokenizer().decoder();
+    } catch {
+      return { push: () => "", end: () => "" };
+    }
+    for (const id of prompt) decoder.push(id);
+    return decoder;
+  }
+
+  async function* run(
+    prompt: string | readonly number[],
+    options: GenerateOptions,
+    sample: (logits: Float32Array) => number,
+    seed: number,
+  ): AsyncGenerator<Part, GenerationResult, undefined> {
+    const end = await turns.take(options.signal);
+    try {
+      const engine = alive("generate");
+      const promptTokens = idsOf(prompt);
+      checkIds(engine, promptTokens);
+      const decoder = continuation(promptTokens);
+      const steps = generateTokens(engine, promptTokens, {
+        sample,
+        stops,
+        maxTokens: options.maxTokens ?? Number.POSITIVE_INFINITY,
+        pace: createPace([options.signal, disposal.signal]),
+      });
+      const tokens: number[] = [];
+      let text = "";
+      for (;;) {
+        const step = await steps.next();
+        if (step.done) {
+          const rest = tokens.length ? decoder.end() : "";
+          if (rest) yield { text: rest, token: tokens.at(-1)! };
+          const { endedBy, timings } = step.value;
+          return generationResult({ text: text + rest, tokens, promptTokens, endedBy, seed }, timings);
+        }
+        const part = { text: decoder.push(step.value), token: step.value };
+        tokens.push(part.token);
+        text += part.text;
+        yield part;
+      }
+    } finally {
+      end();
+    }
+  }
+
+  const dispose = async () => {
+    llama = undefined;
+    disposal.abort(new Error("Cannot go on: the model has been disposed of"));
+  };
+
+  return {
+    config,
+    contextLength,
+    build,
+    threads: 1,
+    get tokenizer() {
+      return tokenizer();
+    },
+    tokenize,
+    generate(prompt, options = {}) {
+      checkNames("generate", options, ["maxTokens", "temperature", "topK", "topP", "seed", "signal"]);
+      checkCount("generate", "maxTokens", options.maxTokens, 0);
+      const { temperature, topK, topP, seed = randomSeed() } = options;
+      const sample = createSampler({ temperature, topK, topP, seed });
+      alive("generate");
+      return createGeneration(() => run(prompt, options, sample, seed));
+    },
+    async *logits(prompt, options = {}) {
+      checkNames("compute logits", options, ["from", "signal"]);
+      checkCount("compute logits", "from", options.from, 0);
+      const end = await turns.take(options.signal);
+      try {
+        const engine = alive("compute logits");
+        const ids = idsOf(prompt);
+        checkIds(engine, ids);
+        const pace = createPace([options.signal, disposal.signal]);
+        yield* logitsByPosition(engine, ids, options.from ?? ids.length - 1, pace);
+      } finally {
+        end();
+      }
+    },
+    async perplexity(text, options = {}) {
+      checkNames("measure perplexity", options, ["onProgress", "signal"]);
+      const { onProgress, signal } = options;
+      const { bos } = special;
+      if (bos === undefined)
+        throw new ModelError("Cannot measure perplexity: expected a model with a bos id, it has none");
+      const end = await turns.take(signal);
+      try {
+        const engine = alive("measure perplexity");
+        const ids = tokenizer().encode(text);
+        const bytes = typeof text === "string" ? new TextEncoder().encode(text).length : text.length;
+        if (ids.length === 0)
+          throw new TypeError("Cannot measure perplexity: expected a text, found an empty one");
+        const pace = createPace([signal, disposal.signal]);
+        const nats = await negativeLogLikelihood(engine, bos, ids, pace, (loaded) => {
+          onProgress?.({ loaded, total: ids.length });
+        });
+        return {
+          bitsPerByte: nats / Math.LN2 / bytes,
+          perplexity: exp(nats / ids.length),
+          tokens: ids.length,
+          bytes,
+        };
+      } finally {
+        end();
+      }
+    },
+    dispose,
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** 32 random bits: short enough to be read out and typed again. */
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+}

@@ -1,0 +1,30 @@
+import { FormatError } from "../errors.js";
+import type { Checkpoint } from "./checkpoint.js";
+import { describeHead, signatureBytes } from "./file-signatures.js";
+import { openGguf } from "./gguf.js";
+import { ggufCheckpoint } from "./gguf-checkpoint.js";
+import { isLlama2c, llama2cHeadBytes, openLlama2c } from "./llama2c.js";
+import type { Source } from "./source.js";
+
+/**
+ * Opens a checkpoint of any format, told by its first bytes: GGUF, or llama2.c's versions 0 to 2. Only the header is
+ * read. The source stays the caller's, who closes it when the checkpoint is no longer read from, or when this rejects.
+ *
+ * @throws FormatError for files that are no model, or are damaged
+ * @throws ModelError for a model that cannot be
+ * @throws UnsupportedError for a model that this version does not run
+ */
+export async function openCheckpoint(source: Source): Promise<Checkpoint> {
+  const headBytes = Math.max(signatureBytes, llama2cHeadBytes);
+  const head = await source.read(0, Math.min(headBytes, source.size));
+  if (startsWith(head, "GGUF")) return ggufCheckpoint(await openGguf(source));
+  // before asking what it looks like: llama2.c's version 0 has no magic, and a dim of 640 looks like a Python pickle
+  if (isLlama2c(head)) return openLlama2c(source);
+  throw new FormatError(
+    `Cannot open ${source.name}: not a model; ${describeHead(head)}, expected GGUF or llama2.c`,
+  );
+}
+
+function startsWith(bytes: Uint8Array, text: string): boolean {
+  return [...text].every((char, i) => bytes[i] === char.charCodeAt(0));
+}

@@ -1,0 +1,64 @@
+import { forward } from "../model/forward.js";
+import type { Llama } from "../model/llama.js";
+import type { Pace } from "./pace.js";
+import { checkIds, logitsByPosition } from "./positions.js";
+
+/** Why a generation ended: at a token that ends texts, with the tokens asked for, or with the context. */
+export type EndedBy = "eos" | "eot" | "bos" | "maxTokens" | "context";
+
+/** How long a generation computed, without the time that its consumer took between two tokens. */
+export interface TokenTimings {
+  /** From the start to the first token. */
+  readonly promptMs: number;
+  /** In the passes after the first token. */
+  readonly decodeMs: number;
+  /** Passes through the model within decodeMs. */
+  readonly decodeSteps: number;
+}
+
+export interface GenerateTokensOptions {
+  /** Chooses the next id from logits f32[vocabSize]. */
+  readonly sample: (logits: Float32Array) => number;
+  /** Ids at which the text ends; they are not part of it. */
+  readonly stops: ReadonlyMap<number, "eos" | "eot" | "bos">;
+  readonly maxTokens: number;
+  readonly pace: Pace;
+}
+
+/**
+ * Feeds the prompt from position 0 on, then samples a token, feeds it, and so on: yields the ids. The last token that the context
+ * has room for is yielded too, though nothing can follow it.
+ *
+ * Throws as checkIds does, NumericError when the logits are not finite, and what the pace rejects with.
+ */
+export async function* generateTokens(
+  llama: Llama,
+  prompt: readonly number[],
+  { sample, stops, maxTokens, pace }: GenerateTokensOptions,
+): AsyncGenerator<number, { readonly endedBy: EndedBy; readonly timings: TokenTimings }, undefined> {
+  checkIds(llama, prompt);
+  const { contextLength } = llama.plan;
+  const began = performance.now();
+  let logits: Float32Array | undefined;
+  for await (logits of logitsByPosition(llama, prompt, prompt.length - 1, pace));
+  const promptMs = performance.now() - began;
+
+  let decodeMs = 0;
+  let decodeSteps = 0;
+  const end = (endedBy: EndedBy) => ({ endedBy, timings: { promptMs, decodeMs, decodeSteps } });
+  for (let count = 0; count < maxTokens; count++) {
+    const id = sample(logits!);
+    const stop = stops.get(id);
+    if (stop) return end(stop);
+    yield id;
+    const position = prompt.length + count;
+    if (position === contextLength) return end("context");
+    if (count + 1 === maxTokens) break;
+    const stepBegan = performance.now();
+    await pace.rest();
+    logits = forward(llama, [id], position);
+    decodeMs += performance.now() - stepBegan;
+    decodeSteps++;
+  }
+  return end("maxTokens");
+}

@@ -1,0 +1,61 @@
+import { describe, expect, it } from "vitest";
+import { createTurns } from "./turns.js";
+
+describe("createTurns()", () => {
+  it("lets one in at a time, in the order of asking", async () => {
+    const turns = createTurns();
+    const order: number[] = [];
+    const work = async (number: number) => {
+      const end = await turns.take();
+      order.push(number);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      order.push(-number);
+      end();
+    };
+    await Promise.all(Array.from({ length: 100 }, (_, i) => work(i + 1)));
+    expect(order).toEqual(Array.from({ length: 100 }, (_, i) => [i + 1, -(i + 1)]).flat());
+  });
+
+  it("rejects who waits with an aborted signal, and keeps the order for the others", async () => {
+    const turns = createTurns();
+    const endFirst = await turns.take();
+    const controller = new AbortController();
+    const second = turns.take(controller.signal);
+    const third = turns.take();
+    controller.abort(new Error("no longer"));
+    await expect(second).rejects.toThrow("no longer");
+    let thirdIsIn = false;
+    third.then(() => {
+      thirdIsIn = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(thirdIsIn).toBe(false);
+    endFirst();
+    await third;
+  });
+
+  it("refuses a signal that is aborted already, without taking a turn", async () => {
+    const turns = createTurns();
+    await expect(turns.take(AbortSignal.abort(new Error("before")))).rejects.toThrow("before");
+    await turns.take();
+  });
+
+  it("leaves no listener on a signal that is used again and again", async () => {
+    const controller = new AbortController();
+    let listeners = 0;
+    const { signal } = controller;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof add>) => {
+      listeners++;
+      add(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+      listeners--;
+      remove(...args);
+    };
+    const turns = createTurns();
+    for (let i = 0; i < 20; i++) (await turns.take(signal))();
+    expect(listeners).toBe(0);
+  });
+});

@@ -1,0 +1,22 @@
+// The public API.
+
+export type { Tokenizer } from "../tokenizer/index.js";
+export type { Generation, GenerationResult, Part } from "./api/generation.js";
+export { type InspectedTensor, type Inspection, inspect } from "./api/inspect.js";
+export { type LoadOptions, load } from "./api/load.js";
+export type { GenerateOptions, LogitsOptions, Model, Perplexity, PerplexityOptions } from "./api/model.js";
+export { openModelTokenizer } from "./api/open-model-tokenizer.js";
+export type { SourceLike } from "./api/sources.js";
+export {
+  ContextError,
+  FormatError,
+  ModelError,
+  NumericError,
+  OutOfMemoryError,
+  UnsupportedError,
+} from "./errors.js";
+export type { MetadataValue, ModelConfig } from "./formats/checkpoint.js";
+export type { Source } from "./formats/source.js";
+export type { EndedBy } from "./generate/generate-tokens.js";
+export type { Build } from "./memory/choose-build.js";
+export type { Progress } from "./model/weights.js";
