@@ -1,0 +1,158 @@
+import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
+import type { Model } from "../runtime/index.js";
+import { fileName, integer, type OptionTable, parseArguments, tokenIds, UsageError } from "./arguments.js";
+import { loadModel, loadOptions, modelArgument, modelOptions, modelOptionsHelp } from "./model-options.js";
+import { interruptSignal, write } from "./output.js";
+import { table } from "./table.js";
+
+const options = {
+  prompt: { type: "string", short: "p" },
+  tokens: { type: "string" },
+  all: { type: "boolean" },
+  output: { type: "string", short: "o" },
+  top: { type: "string" },
+  json: { type: "boolean" },
+  ...modelOptions,
+} as const satisfies OptionTable;
+
+const help = `cria logits MODEL (-p TEXT | --tokens IDS) [--all] [-o FILE]
+cria logits MODEL (-p TEXT | --tokens IDS) --top K [--json]
+
+Computes what the model expects after a text: the logits of the last position, as float32 in little-endian order, one for each
+piece of the vocabulary.
+
+  -p, --prompt TEXT    the text
+  --tokens IDS         token ids instead, between commas; nothing is added to them
+  --all                the logits of every position, one after the other
+  -o, --output FILE    where to write (default: standard output, unless that is a terminal); FILE appears when it is complete
+  --top K              show the K likeliest pieces instead: id, piece, probability, logit
+  --json               with --top, one JSON object: promptTokens, top${modelOptionsHelp}
+`;
+
+export const logitsCommand = { doing: "compute logits", summary: "compute a text's logits", help, execute };
+
+async function execute(args: readonly string[]): Promise<void> {
+  const { values, positionals } = parseArguments(args, options);
+  if (values.help) return write(help);
+  const ids = tokenIds("--tokens", values.tokens);
+  if ((ids === undefined) === (values.prompt === undefined)) {
+    throw new UsageError(`expected -p or --tokens, found ${ids ? "both" : "neither"}`);
+  }
+  const top = integer("--top", values.top, 1);
+  const output = fileName("-o", values.output);
+  const loading = loadOptions(values);
+  if (top !== undefined && (values.all || output)) {
+    throw new UsageError(`--top: expected without ${output ? "-o" : "--all"}, found both`);
+  }
+  if (values.json && top === undefined) throw new UsageError("--json: expected with --top, found without");
+  const path = modelArgument(positionals, "logits", 'MODEL -p "Once upon a time" --top 10');
+  if (top === undefined && output === undefined && process.stdout.isTTY) {
+    throw new UsageError("expected -o FILE, --top K or a pipe, found a terminal, which cannot show bytes");
+  }
+
+  const signal = interruptSignal();
+  const { model } = await loadModel(path, { ...loading, signal });
+  const prompt = ids ?? model.tokenize(values.prompt!);
+  const rows = model.logits(prompt, values.all ? { from: 0, signal } : { signal });
+  if (top !== undefined) {
+    for await (const row of rows) await showTop(model, prompt, likeliest(row, top), values.json);
+  } else if (output !== undefined) {
+    await writeFileAtOnce(output, rows);
+  } else {
+    for await (const row of rows) await write(bytesOf(row));
+  }
+}
+
+/** The bytes of float32 numbers, which are little-endian in memory wherever the kernels run. */
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/**
+ * Writes a file that is there when it is complete: under another name beside it until then, which is removed when something
+ * fails, so that an old file stays as it is. What is no file, such as /dev/null, is written to as it comes.
+ */
+async function writeFileAtOnce(path: string, rows: AsyncIterable<Float32Array>): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found && !found.isFile()) return writeRows(await openToWrite(path, "w", path), rows);
+  const target = found ? await realpath(path) : path; // a link stays a link
+  const partial = `${target}.${process.pid}.partial`;
+  const file = await openToWrite(partial, "wx", path);
+  try {
+    await writeRows(file, rows, { sync: true });
+    await rename(partial, target);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  }
+}
+
+/** Opens a file, which errors call by the name that was asked for. */
+async function openToWrite(path: string, flags: string, asked: string): Promise<FileHandle> {
+  try {
+    return await open(path, flags);
+  } catch (cause) {
+    const reason = cause instanceof Error && "code" in cause ? cause.code : cause;
+    throw new Error(`Cannot write ${asked}: expected a file that can be made there, found ${reason}`, {
+      cause,
+    });
+  }
+}
+
+/** With `sync` the bytes are on the disk when it resolves: a rename must not overtake them. */
+async function writeRows(
+  file: FileHandle,
+  rows: AsyncIterable<Float32Array>,
+  { sync = false } = {},
+): Promise<void> {
+  try {
+    for await (const row of rows) await file.writeFile(bytesOf(row));
+    if (sync) await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+interface Candidate {
+  readonly id: number;
+  readonly probability: number;
+  readonly logit: number;
+}
+
+/** The `count` largest logits, of equal ones the lower id first, with their share of the softmax over all. */
+function likeliest(logits: Float32Array, count: number): Candidate[] {
+  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity);
+  // Math.exp may differ in the last digit between engines: this is for people, and nothing is drawn by it
+  const sum = logits.reduce((total, logit) => total + Math.exp(logit - largest), 0);
+  return Array.from(logits, (logit, id) => ({ id, logit, probability: Math.exp(logit - largest) / sum }))
+    .sort((a, b) => b.logit - a.logit || a.id - b.id)
+    .slice(0, count);
+}
+
+async function showTop(
+  model: Model,
+  promptTokens: readonly number[],
+  candidates: readonly Candidate[],
+  json: boolean | undefined,
+): Promise<void> {
+  const piece = pieces(model);
+  const top = candidates.map(({ id, probability, logit }) => ({ id, piece: piece(id), probability, logit }));
+  if (json) return write(`${JSON.stringify({ promptTokens, top })}\n`);
+  const rows = top.map(({ id, piece, probability, logit }) => [
+    String(id),
+    piece ?? "-",
+    probability.toFixed(6),
+    logit.toFixed(4),
+  ]);
+  await write(table([["id", "piece", "probability", "logit"], ...rows], "rlrr"));
+}
+
+/** The pieces by their ids: null where the model has no vocabulary that says. */
+function pieces(model: Model): (id: number) => string | null {
+  try {
+    const { tokenizer } = model;
+    return (id) => tokenizer.piece(id);
+  } catch {
+    return () => null;
+  }
+}

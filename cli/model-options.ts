@@ -1,0 +1,69 @@
+import { type Build, type LoadOptions, load, type Model } from "../runtime/index.js";
+import { fileName, integer, type OptionTable, oneOf, onePositional, UsageError } from "./arguments.js";
+import { grouped, note, progressLine } from "./output.js";
+
+/** The options of every command that loads a model. */
+export const modelOptions = {
+  tokenizer: { type: "string" },
+  context: { type: "string" },
+  cache: { type: "string" },
+  threads: { type: "string" },
+  build: { type: "string" },
+} as const satisfies OptionTable;
+
+export const modelOptionsHelp = `
+  --tokenizer FILE     the vocabulary of another file: a SentencePiece model, a llama2.c tokenizer.bin or a GGUF
+                       (default: the model's own, or the tokenizer.bin or tokenizer.model beside it)
+  --context N          positions that the text may have, prompt included (default: the model's, 4096 at most)
+  --cache TYPE         how keys and values are kept: f32, f16 or q8_0 (default f32; the others are to come)
+  --threads N          threads to compute with (this version uses one)
+  --build BUILD        the kernels: simd or relaxed (default: the fastest that is exact here; the results are the same)`;
+
+type ModelValues = { readonly [Name in keyof typeof modelOptions]?: string };
+
+const builds: readonly Build[] = ["simd", "relaxed"];
+
+/** What the options say, checked as far as that goes without the model. */
+export function loadOptions(values: ModelValues): LoadOptions {
+  return {
+    tokenizer: fileName("--tokenizer", values.tokenizer),
+    contextLength: integer("--context", values.context, 1),
+    cacheType: oneOf("--cache", values.cache, ["f32", "f16", "q8_0"]),
+    threads: integer("--threads", values.threads, 1),
+    build: oneOf("--build", values.build, builds),
+  };
+}
+
+/** The model that a command is given, which it cannot do without. */
+export function modelArgument(positionals: readonly string[], command: string, example: string): string {
+  const advice = "; a text is given with -p";
+  const model = onePositional(positionals, "model", advice);
+  if (model) return model;
+  throw new UsageError(
+    `expected a model, found none; name a GGUF or llama2.c file: cria ${command} ${example}`,
+  );
+}
+
+/** Loads the model, saying how far it is where somebody watches. */
+export async function loadModel(
+  path: string,
+  options: LoadOptions,
+): Promise<{ readonly model: Model; readonly loadMs: number }> {
+  if (options.threads !== undefined && options.threads > 1) {
+    note(`note: ${options.threads} threads are asked for; this version computes with one`);
+  }
+  const line = progressLine();
+  const began = performance.now();
+  try {
+    const model = await load(path, {
+      ...options,
+      onProgress({ loaded, total }) {
+        const percent = Math.floor((100 * loaded) / Math.max(total, 1));
+        line.show(`loading: ${percent} % of ${grouped(Math.ceil(total / 1e6))} MB`);
+      },
+    });
+    return { model, loadMs: performance.now() - began };
+  } finally {
+    line.clear();
+  }
+}
