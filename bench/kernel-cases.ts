@@ -1,0 +1,317 @@
+import type { Kernels } from "../runtime/memory/kernel-module.js";
+import { encodedBytes, packedBytes, type WeightType } from "../runtime/memory/tensor.js";
+import type { Arena, FileType, Region } from "./arena.js";
+
+/** One kernel at one shape. */
+export interface KernelCase {
+  readonly kernel: keyof Kernels;
+  readonly shape: string;
+  /** How much one call does, for each rate that it makes sense to state. */
+  readonly work: Work;
+  /** Lays out the data in the empty arena, and gives the function that binds it to one build. */
+  lay(arena: Arena, first: Kernels): (kernels: Kernels) => Bound;
+}
+
+export interface Work {
+  /** Bytes that have to come from the weights (or the file, when packing). Activations are read too, but from the nearest cache. */
+  readonly bytes?: number;
+  /** Multiplications and additions. */
+  readonly operations?: number;
+  /** Numbers that come out. */
+  readonly elements?: number;
+}
+
+export interface Bound {
+  readonly call: () => void;
+  readonly out: Region;
+  /** The builds encode activations differently, so those cannot be compared. */
+  readonly comparable?: boolean;
+}
+
+const types: readonly WeightType[] = ["f32", "f16", "q8_0", "q4_0"];
+/** The width of Llama 2 7B. */
+const COLS = 4096;
+/** Half of what a core's second-level cache usually holds, and more than any cache does. */
+const matvecSizes = [
+  ["cache", 0.5e6],
+  ["memory", 400e6],
+] as const;
+
+export const kernelCases: readonly KernelCase[] = [
+  ...matvecSizes.flatMap(([where, bytes]) => types.map((type) => matvec(type, where, bytes))),
+  ...types.map((type) => matmul(type, 512, 64)),
+  ...types.flatMap((type) => [encode(type, 1), encode(type, 4)]),
+  rmsnorm(),
+  rope(),
+  softmax(2048),
+  attention("TinyLlama", { heads: 32, kvHeads: 4, headDim: 64 }, 2047, 1),
+  attention("Llama 2 7B", { heads: 32, kvHeads: 32, headDim: 128 }, 2047, 1),
+  attention("TinyLlama", { heads: 32, kvHeads: 4, headDim: 64 }, 1984, 64),
+  siluMul(11_008),
+  add(),
+  cache(),
+  ...types.map(embed),
+  ...(["f32", "bf16", "f16", "q8_0", "q4_0"] as const).map(pack),
+];
+
+/** The arena that the largest of them needs: a matrix and what it is made from. */
+export const ARENA_BYTES = 440e6;
+
+function matvec(type: WeightType, where: string, target: number): KernelCase {
+  const rows = 8 * Math.max(1, Math.floor(target / packedBytes(type, 8, COLS)));
+  const bytes = packedBytes(type, rows, COLS);
+  return {
+    kernel: `matvec_${type}`,
+    shape: `${where} [${rows}, ${COLS}]`,
+    work: { bytes, operations: 2 * rows * COLS },
+    lay(arena, first) {
+      const weights = arena.weights(first, type, rows, COLS);
+      const x = arena.floats(COLS);
+      const out = arena.room(rows * 4);
+      return (kernels) => {
+        const encoded = arena.encoded(type, 1, COLS);
+        kernels[`encode_${type}`](encoded.address, x.address, COLS, 1);
+        const kernel = kernels[`matvec_${type}`];
+        return {
+          call: () => kernel(out.address, weights.address, encoded.address, 0, rows, COLS),
+          out,
+        };
+      };
+    },
+  };
+}
+
+function matmul(type: WeightType, rows: number, positions: number): KernelCase {
+  return {
+    kernel: `matmul_${type}`,
+    shape: `[${rows}, ${COLS}] x ${positions}`,
+    work: { operations: 2 * rows * COLS * positions },
+    lay(arena, first) {
+      const weights = arena.weights(first, type, rows, COLS);
+      const x = arena.floats(COLS * positions);
+      const out = arena.room(rows * positions * 4);
+      const tileBytes = 4 * encodedBytes(type, COLS);
+      return (kernels) => {
+        const encoded = arena.encoded(type, positions, COLS);
+        for (let tile = 0; tile < positions / 4; tile++) {
+          kernels[`encode_${type}`](
+            encoded.address + tile * tileBytes,
+            x.address + tile * COLS * 16,
+            COLS,
+            4,
+          );
+        }
+        const kernel = kernels[`matmul_${type}`];
+        return {
+          call: () =>
+            kernel(
+              out.address,
+              weights.address,
+              encoded.address,
+              0,
+              rows,
+              rows,
+              COLS,
+              positions / 4,
+              tileBytes,
+            ),
+          out,
+        };
+      };
+    },
+  };
+}
+
+function encode(type: WeightType, positions: number): KernelCase {
+  return {
+    kernel: `encode_${type}`,
+    shape: `[${positions}, ${COLS}]`,
+    work: { elements: positions * COLS },
+    lay(arena) {
+      const x = arena.floats(positions * COLS);
+      return (kernels) => {
+        const out = arena.encoded(type, positions, COLS);
+        const kernel = kernels[`encode_${type}`];
+        return { call: () => kernel(out.address, x.address, COLS, positions), out, comparable: false };
+      };
+    },
+  };
+}
+
+function rmsnorm(): KernelCase {
+  return {
+    kernel: "rmsnorm",
+    shape: `[1, ${COLS}]`,
+    work: { elements: COLS },
+    lay(arena) {
+      const [x, weight, out] = [arena.floats(COLS), arena.floats(COLS), arena.room(COLS * 4)];
+      return ({ rmsnorm }) => ({
+        call: () => rmsnorm(out.address, x.address, weight.address, 1, COLS, 1e-5),
+        out,
+      });
+    },
+  };
+}
+
+/** In place, so it goes on turning: rotations leave the numbers' size as it is. */
+function rope(): KernelCase {
+  const [heads, headDim] = [32, 128];
+  return {
+    kernel: "rope",
+    shape: `[1, ${heads}, ${headDim}]`,
+    work: { elements: heads * headDim },
+    lay(arena) {
+      const start = arena.floats(heads * headDim);
+      const table = arena.room(headDim * 4);
+      const angles = new Float32Array(arena.memory.buffer, table.address, headDim);
+      for (let i = 0; i < headDim; i += 2) angles.set([Math.cos(i), Math.sin(i)], i);
+      return ({ rope }) => {
+        const out = arena.copyOf(start);
+        return { call: () => rope(out.address, table.address, 1, heads, headDim, headDim), out };
+      };
+    },
+  };
+}
+
+/** In place, so the scores level out: no step's time depends on them. */
+function softmax(count: number): KernelCase {
+  return {
+    kernel: "softmax",
+    shape: `[${count}]`,
+    work: { elements: count },
+    lay(arena) {
+      const start = arena.floats(count);
+      return ({ softmax }) => {
+        const out = arena.copyOf(start);
+        return { call: () => softmax(out.address, count), out };
+      };
+    },
+  };
+}
+
+/** One layer's attention. Each query head reads its keys and values anew, also where heads share them. */
+function attention(
+  model: string,
+  { heads, kvHeads, headDim }: { heads: number; kvHeads: number; headDim: number },
+  position: number,
+  positions: number,
+): KernelCase {
+  const contextLength = position + positions;
+  let visible = 0;
+  for (let t = 0; t < positions; t++) visible += position + t + 1;
+  return {
+    kernel: "attention_f32",
+    shape: `${model} [${heads}/${kvHeads}, ${headDim}] ${positions === 1 ? `position ${position}` : `positions ${position}-${contextLength - 1}`}`,
+    work: { operations: 4 * heads * headDim * visible, bytes: 8 * heads * headDim * visible },
+    lay(arena) {
+      const q = arena.floats(positions * heads * headDim);
+      const keys = arena.floats(kvHeads * contextLength * headDim);
+      const values = arena.floats(kvHeads * contextLength * headDim);
+      const scores = arena.room(contextLength * 4);
+      const out = arena.room(positions * heads * headDim * 4);
+      const scale = 1 / Math.sqrt(headDim);
+      return ({ attention_f32 }) => ({
+        call: () =>
+          attention_f32(
+            out.address,
+            q.address,
+            keys.address,
+            values.address,
+            scores.address,
+            0,
+            heads,
+            heads,
+            heads / kvHeads,
+            headDim,
+            contextLength,
+            position,
+            positions,
+            scale,
+          ),
+        out,
+      });
+    },
+  };
+}
+
+function siluMul(count: number): KernelCase {
+  return {
+    kernel: "silu_mul",
+    shape: `[${count}]`,
+    work: { elements: count },
+    lay(arena) {
+      const [gate, up, out] = [arena.floats(count), arena.floats(count), arena.room(count * 4)];
+      return ({ silu_mul }) => ({
+        call: () => silu_mul(out.address, gate.address, up.address, count),
+        out,
+      });
+    },
+  };
+}
+
+function add(): KernelCase {
+  return {
+    kernel: "add",
+    shape: `[${COLS}]`,
+    work: { elements: COLS },
+    lay(arena) {
+      const [start, x] = [arena.floats(COLS), arena.floats(COLS)];
+      return ({ add }) => {
+        const out = arena.copyOf(start);
+        return { call: () => add(out.address, x.address, COLS), out };
+      };
+    },
+  };
+}
+
+function cache(): KernelCase {
+  const [heads, headDim, contextLength, position] = [32, 128, 256, 100];
+  return {
+    kernel: "cache_f32",
+    shape: `[1, ${heads}, ${headDim}]`,
+    work: { elements: heads * headDim },
+    lay(arena) {
+      const x = arena.floats(heads * headDim);
+      const out = arena.room(heads * contextLength * headDim * 4);
+      return ({ cache_f32 }) => ({
+        call: () => cache_f32(out.address, x.address, position, 1, heads, headDim, contextLength),
+        out,
+      });
+    },
+  };
+}
+
+function embed(type: WeightType): KernelCase {
+  return {
+    kernel: `embed_${type}`,
+    shape: `[1, ${COLS}]`,
+    work: { elements: COLS },
+    lay(arena, first) {
+      const weights = arena.weights(first, type, 64, COLS);
+      const out = arena.room(COLS * 4);
+      return (kernels) => {
+        const kernel = kernels[`embed_${type}`];
+        return { call: () => kernel(out.address, weights.address, 13, COLS), out };
+      };
+    },
+  };
+}
+
+function pack(type: FileType): KernelCase {
+  const rows = 64;
+  const packedType = type === "bf16" ? "f32" : type;
+  const fileBytes = { f32: 4, bf16: 2, f16: 2, q8_0: 34 / 32, q4_0: 18 / 32 }[type] * rows * COLS;
+  return {
+    kernel: `pack_${type}`,
+    shape: `[${rows}, ${COLS}]`,
+    work: { bytes: fileBytes },
+    lay(arena) {
+      const source = arena.fileRows(type, rows, COLS);
+      const out = arena.room(packedBytes(packedType, rows, COLS));
+      return (kernels) => {
+        const kernel = kernels[`pack_${type}`];
+        return { call: () => kernel(out.address, source.address, rows, COLS), out };
+      };
+    },
+  };
+}

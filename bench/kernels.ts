@@ -1,0 +1,200 @@
+// Microbenchmarks of the kernels, each alone on one thread. What is measured, and what is not: README.md.
+
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { parseArgs } from "node:util";
+import { type Build, chooseBuild, relaxedDotIsExact } from "../runtime/memory/choose-build.js";
+import { instantiateKernels, type Kernels } from "../runtime/memory/kernel-module.js";
+import { Arena, type Region } from "./arena.js";
+import { ARENA_BYTES, type KernelCase, kernelCases, type Work } from "./kernel-cases.js";
+import { describeMachine, thisMachine } from "./machine.js";
+import { measureInTurn, type Timing } from "./measure.js";
+
+const help = `usage: node dist/bench/kernels.js [options]
+
+  --only TEXT      only kernels whose name or shape contains TEXT ("matvec", "q4_0", "cache"); repeatable
+  --build NAME     simd or relaxed; repeatable. Default: all that this engine runs exactly
+  --wasm FILE      time another compiled kernel module beside them; repeatable
+  --seconds S      time spent on each kernel and build, warming up not counted. Default 0.5
+  --help
+
+Prints a table, and as its last line the same as JSON.
+`;
+
+interface Variant {
+  readonly name: string;
+  readonly kernels: Kernels;
+}
+
+interface Row extends Timing {
+  readonly kernel: string;
+  readonly shape: string;
+  readonly build: string;
+  /** By the median. */
+  readonly gigabytesPerSecond?: number;
+  readonly gigaoperationsPerSecond?: number;
+  readonly nanosecondsPerElement?: number;
+}
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string", multiple: true },
+    build: { type: "string", multiple: true },
+    wasm: { type: "string", multiple: true },
+    seconds: { type: "string", default: "0.5" },
+    help: { type: "boolean" },
+  },
+});
+if (options.help) process.stdout.write(help);
+else await main();
+
+async function main(): Promise<void> {
+  const seconds = Number(options.seconds);
+  if (!(seconds > 0)) {
+    throw new RangeError(`--seconds: expected a number above 0, found ${options.seconds}`);
+  }
+  const wanted = kernelCases.filter(
+    ({ kernel, shape }) => options.only?.some((text) => `${kernel} ${shape}`.includes(text)) ?? true,
+  );
+  if (wanted.length === 0) throw new RangeError(`--only: no kernel matches ${options.only!.join(", ")}`);
+
+  const arena = new Arena(ARENA_BYTES);
+  const variants = await openVariants(arena);
+  const machine = thisMachine();
+  console.log(`${describeMachine(machine)}; one thread, ${seconds} s a line`);
+  console.log(columns("kernel", "shape", "build", "us/call", "rate", "spread", "GOP/s"));
+  const rows: Row[] = [];
+  const differing: string[] = [];
+  for (const kernelCase of wanted) {
+    const { timed, alike } = time(kernelCase, arena, variants, seconds);
+    for (const row of timed) {
+      console.log(printed(row));
+      rows.push(row);
+    }
+    if (!alike) differing.push(`${kernelCase.kernel} ${kernelCase.shape}`);
+  }
+  if (variants.length > 1) {
+    console.log(
+      differing.length
+        ? `results differ between the builds: ${differing.join("; ")}`
+        : "results are bit-equal between the builds",
+    );
+  }
+  if (differing.length) process.exitCode = 1;
+  console.log(JSON.stringify({ bench: "kernels", machine, seconds, bitEqual: differing.length === 0, rows }));
+}
+
+/** An instance of each build, over the arena's memory. */
+async function openVariants(arena: Arena): Promise<Variant[]> {
+  const variants: Variant[] = [];
+  for (const build of await chooseBuilds()) {
+    const { module } = await chooseBuild(build);
+    variants.push({ name: build, kernels: await instantiateKernels(module, arena.memory) });
+  }
+  for (const path of options.wasm ?? []) {
+    const module = await WebAssembly.compile(withPlainMemory(await readFile(path)));
+    variants.push({ name: basename(path, ".wasm"), kernels: await instantiateKernels(module, arena.memory) });
+  }
+  return variants;
+}
+
+async function chooseBuilds(): Promise<Build[]> {
+  const exact = await relaxedDotIsExact();
+  const asked = options.build ?? (exact ? ["simd", "relaxed"] : ["simd"]);
+  return asked.map((name) => {
+    if (name !== "simd" && name !== "relaxed") {
+      throw new RangeError(`--build: expected simd or relaxed, found ${name}`);
+    }
+    if (name === "relaxed" && !exact) {
+      throw new RangeError("--build relaxed: this engine does not run the relaxed dot, or not exactly");
+    }
+    return name;
+  });
+}
+
+/** asc's output imports a shared memory; kernels/build.mjs explains the byte that says so. */
+function withPlainMemory(wasm: Buffer): Uint8Array<ArrayBuffer> {
+  const entry = Buffer.from("\x03env\x06memory\x02", "latin1");
+  const at = wasm.indexOf(entry);
+  if (at < 0) throw new TypeError("--wasm: expected a module that imports env.memory");
+  const copy = new Uint8Array(wasm);
+  copy[at + entry.length] = 1;
+  return copy;
+}
+
+/** Times one kernel in every build, after comparing what they compute. */
+function time(
+  kernelCase: KernelCase,
+  arena: Arena,
+  variants: readonly Variant[],
+  seconds: number,
+): { timed: Row[]; alike: boolean } {
+  arena.reset();
+  const bind = kernelCase.lay(arena, variants[0]!.kernels);
+  const bound = variants.map(({ kernels }) => bind(kernels));
+  const hashes = bound.map(({ call, out, comparable = true }) => {
+    call();
+    const hash = hashOf(kernelCase, arena, out);
+    return comparable ? hash : 0;
+  });
+  const timings = measureInTurn(
+    bound.map(({ call }) => call),
+    seconds,
+  );
+  const { kernel, shape, work } = kernelCase;
+  const timed = timings.map((timing, i) => ({
+    kernel,
+    shape,
+    build: variants[i]!.name,
+    ...timing,
+    ...rates(work, timing.median),
+  }));
+  return { timed, alike: hashes.every((hash) => hash === hashes[0]) };
+}
+
+function rates({ bytes, operations, elements }: Work, ms: number) {
+  return {
+    ...(bytes && { gigabytesPerSecond: bytes / ms / 1e6 }),
+    ...(operations && { gigaoperationsPerSecond: operations / ms / 1e6 }),
+    ...(elements && { nanosecondsPerElement: (ms * 1e6) / elements }),
+  };
+}
+
+/** A hash of the output (FNV-1a over words). Throws when the kernel has not written anything. */
+function hashOf({ kernel }: KernelCase, arena: Arena, out: Region): number {
+  let hash = 0x811c9dc5;
+  let written = 0;
+  for (const word of arena.words(out)) {
+    written |= word;
+    hash = Math.imul(hash ^ word, 0x01000193);
+  }
+  if (written === 0) throw new Error(`${kernel} wrote nothing but zeros`);
+  return hash >>> 0;
+}
+
+function printed(row: Row): string {
+  const { gigabytesPerSecond, gigaoperationsPerSecond, nanosecondsPerElement } = row;
+  const rate = gigabytesPerSecond
+    ? `${gigabytesPerSecond.toFixed(1)} GB/s`
+    : gigaoperationsPerSecond
+      ? `${gigaoperationsPerSecond.toFixed(1)} GOP/s`
+      : `${nanosecondsPerElement!.toFixed(3)} ns/el`;
+  const spread = (100 * (row.upperQuartile - row.lowerQuartile)) / row.median;
+  return columns(
+    row.kernel,
+    row.shape,
+    row.build,
+    (row.median * 1000).toFixed(2),
+    rate,
+    `${spread.toFixed(0)} %`,
+    gigabytesPerSecond && gigaoperationsPerSecond ? gigaoperationsPerSecond.toFixed(1) : "",
+  );
+}
+
+function columns(...cells: [string, string, string, string, string, string, string]): string {
+  const widths = [-14, -46, -10, 11, 14, 7, 7];
+  return cells
+    .map((cell, i) => (widths[i]! < 0 ? cell.padEnd(-widths[i]!) : cell.padStart(widths[i]!)))
+    .join(" ")
+    .trimEnd();
+}
