@@ -22,10 +22,12 @@ it("the README's programs run as printed, on a model named as there", async () =
     await mkdir(join(folder, "node_modules"));
     await symlink(root, join(folder, "node_modules", "cria"), "dir");
     const config = smallConfig({ vocabSize: 320, contextLength: 64 });
-    const model = await checkpointToGguf(
-      randomCheckpoint({ config, type: "Q8_0", seed: 1 }),
-      plainVocabulary(320),
-    );
+    const vocabulary = plainVocabulary(320);
+    const tokens = vocabulary.tokens.with(259, "▁"); // a space of its own, as real vocabularies have
+    const model = await checkpointToGguf(randomCheckpoint({ config, type: "Q8_0", seed: 1 }), {
+      ...vocabulary,
+      tokens,
+    });
     await writeFile(join(folder, "model.gguf"), model);
 
     const run = async (name: string, code: string) => {

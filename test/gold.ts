@@ -1,0 +1,57 @@
+import { readFileSync } from "node:fs";
+import { sharedData } from "./shared-data.js";
+
+/**
+ * The answers of SentencePiece 0.1.97 in `../shared/data/tokenizers/gold`: for a model, the ids of 3,617 nasty texts
+ * and the texts that come back, and random lists of ids with their texts. Tests that use it are skipped without it.
+ */
+export const goldFolder = sharedData("tokenizers/gold");
+
+/** One nasty text: bytes, since many of them are not valid UTF-8. */
+export interface GoldEncoding {
+  readonly name: string;
+  readonly text: Uint8Array;
+  readonly ids: readonly number[];
+  /** What the ids decode to. */
+  readonly decoded: string;
+}
+
+/** Ids, some of them out of range, and their text; undefined where decoding is an error. */
+export interface GoldDecoding {
+  readonly ids: readonly number[];
+  readonly text: string | undefined;
+}
+
+export function goldModel(name: string): Uint8Array {
+  const path = name === "llama2" ? "tokenizers/llama2/tokenizer.model" : `tokenizers/gold/${name}.model`;
+  return readFileSync(sharedData(path)!);
+}
+
+export function goldEncodings(model: string): GoldEncoding[] {
+  const texts = new Map(lines<{ n: string; b: string }>("nasty").map(({ n, b }) => [n, fromBase64(b)]));
+  return lines<{ n: string; ids: number[]; dec: string }>(model).map(({ n, ids, dec }) => ({
+    name: n,
+    text: texts.get(n)!,
+    ids,
+    decoded: fromBase64(dec).toString(),
+  }));
+}
+
+export function goldDecodings(model: string): GoldDecoding[] {
+  return lines<{ ids: number[]; out?: string }>(`${model}.decode`).map(({ ids, out }) => ({
+    ids,
+    text: out === undefined ? undefined : fromBase64(out).toString(),
+  }));
+}
+
+function lines<T>(file: string): T[] {
+  const text = readFileSync(`${goldFolder}/${file}.jsonl`, "utf8");
+  return text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as T);
+}
+
+function fromBase64(text: string): Buffer {
+  return Buffer.from(text, "base64");
+}

@@ -1,0 +1,17 @@
+/**
+ * cria/tokenizer: SentencePiece for Llama 2, in plain TypeScript, for browsers and Node, on its own.
+ *
+ *     import { openTokenizer } from "cria/tokenizer";
+ *     const tokenizer = openTokenizer(bytes);          // tokenizer.model, a GGUF file, llama2.c's tokenizer.bin
+ *     tokenizer.encode("Hello world", { bos: true });  // [1, 15043, 3186]
+ */
+export { TokenizerError, UnsupportedTokenizerError } from "./errors.js";
+export { openTokenizer } from "./open.js";
+export type {
+  DecodeOptions,
+  EncodeOptions,
+  OpenOptions,
+  StreamDecoder,
+  Tokenizer,
+  VocabularyData,
+} from "./tokenizer.js";

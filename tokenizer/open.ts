@@ -1,0 +1,46 @@
+import { cannotOpen, unsupported } from "./errors.js";
+import { isGguf, readGguf } from "./formats/gguf.js";
+import { isLlama2c, readLlama2c } from "./formats/llama2c.js";
+import { readModelProto } from "./formats/model-proto.js";
+import { readVocabularyData } from "./formats/vocabulary-data.js";
+import type { TokenizerModel } from "./model.js";
+import { isJson, recognize } from "./recognize.js";
+import { SentencePieceTokenizer } from "./sentencepiece.js";
+import type { OpenOptions, Tokenizer, VocabularyData } from "./tokenizer.js";
+
+/**
+ * Opens a vocabulary: the bytes of a SentencePiece model (tokenizer.model), of a GGUF file or its beginning, or of
+ * llama2.c's tokenizer.bin, told apart by what they hold; or a vocabulary as plain data.
+ *
+ * @throws TokenizerError for a vocabulary that is damaged or contradicts itself
+ * @throws UnsupportedTokenizerError for one that is sound, but that this version would not tokenize exactly
+ */
+export function openTokenizer(source: Uint8Array | VocabularyData, options: OpenOptions = {}): Tokenizer {
+  const name = options.name ?? "the vocabulary";
+  if (ArrayBuffer.isView(source)) {
+    // as a plain Uint8Array: Node's Buffer has a slice() that does not copy
+    const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+    return new SentencePieceTokenizer(readBytes(bytes, name, options));
+  }
+  if (!Array.isArray(source?.tokens)) {
+    throw new TypeError(
+      `Cannot open ${name}: expected a Uint8Array, or a vocabulary with an array of tokens`,
+    );
+  }
+  return new SentencePieceTokenizer(readVocabularyData(source, name));
+}
+
+function readBytes(bytes: Uint8Array, name: string, options: OpenOptions): TokenizerModel {
+  const mistaken = recognize(bytes);
+  if (mistaken) throw cannotOpen(name, `expected a vocabulary, found ${mistaken}`);
+  if (isGguf(bytes)) return readGguf(bytes, name);
+  if (isLlama2c(bytes)) return readLlama2c(bytes, name);
+  if (isJson(bytes)) {
+    throw unsupported(
+      name,
+      "expected a SentencePiece model, a GGUF file or llama2.c's tokenizer.bin, found JSON",
+    );
+  }
+  // A ModelProto has no magic number, so that anything else is read as one.
+  return readModelProto(bytes, name, options.onWarning);
+}

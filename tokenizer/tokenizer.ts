@@ -1,0 +1,101 @@
+/** Text to ids and back, for one vocabulary. */
+export interface Tokenizer {
+  /**
+   * The ids of a text, as SentencePiece gives them. Neither bos nor eos is added unless asked for, and no text turns
+   * into a control id: `<s>` in a text is four characters.
+   *
+   * A string's lone surrogates and a byte array's malformed bytes (each one) become U+FFFD.
+   *
+   * @throws TokenizerError when bos or eos is asked for and the vocabulary has none.
+   */
+  encode(text: string | Uint8Array, options?: EncodeOptions): number[];
+
+  /**
+   * The text of ids. Control pieces are invisible; byte pieces that make no UTF-8 become one U+FFFD each.
+   *
+   * @throws RangeError for an id that is not in the vocabulary.
+   */
+  decode(ids: Iterable<number>, options?: DecodeOptions): string;
+
+  /** Decodes id by id. What it gives, put together, is what `decode` gives. */
+  decoder(options?: DecodeOptions): StreamDecoder;
+
+  /**
+   * The piece as it stands in the vocabulary: `▁Hello`, `<0x0A>`, `<s>`.
+   *
+   * @throws RangeError for an id that is not in the vocabulary.
+   */
+  piece(id: number): string;
+
+  /** The id of a piece, whatever its type. Undefined for a piece that the vocabulary does not have. */
+  id(piece: string): number | undefined;
+
+  /** Ids run from 0 to vocabSize - 1. */
+  readonly vocabSize: number;
+  /** Begin of sequence. Undefined where the vocabulary has none. */
+  readonly bos: number | undefined;
+  /** End of sequence. Undefined where the vocabulary has none. */
+  readonly eos: number | undefined;
+  /** What unknown characters become where the vocabulary has no byte pieces. */
+  readonly unk: number | undefined;
+}
+
+export interface StreamDecoder {
+  /**
+   * The text that this id completes, possibly none: always whole characters, so that a character spread over several
+   * byte pieces appears with the last of them.
+   *
+   * @throws RangeError for an id that is not in the vocabulary; the decoder is then as before.
+   */
+  push(id: number): string;
+  /** The text still held back (bytes of an unfinished character, as U+FFFD). The decoder then begins anew. */
+  end(): string;
+}
+
+export interface EncodeOptions {
+  /** Put the bos id in front. */
+  readonly bos?: boolean | undefined;
+  /** Put the eos id at the end. */
+  readonly eos?: boolean | undefined;
+}
+
+export interface DecodeOptions {
+  /**
+   * The ids continue a text, such as a model's answer to a prompt: the space of the first piece is kept. Otherwise it
+   * is taken for the one that encoding puts in front of a text, and dropped.
+   */
+  readonly continues?: boolean | undefined;
+}
+
+export interface OpenOptions {
+  /** What to call the vocabulary in error messages, such as the file's name. */
+  readonly name?: string | undefined;
+  /**
+   * Told of what may well be wrong and is no error: a SentencePiece model without its specs, which a download cut short
+   * at the wrong place looks like.
+   */
+  readonly onWarning?: ((message: string) => void) | undefined;
+}
+
+/**
+ * A vocabulary as plain data, with GGUF's fields. Where a field is missing llama.cpp's defaults hold: bos 1, eos 2,
+ * unk 0, a space in front of the text.
+ */
+export interface VocabularyData {
+  /** `tokenizer.ggml.model`: "llama" is SentencePiece BPE. */
+  readonly model: string;
+  readonly tokens: readonly string[];
+  readonly scores?: ArrayLike<number> | undefined;
+  /** SentencePiece's piece types: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
+  readonly types?: ArrayLike<number> | undefined;
+  readonly bos?: number | undefined;
+  readonly eos?: number | undefined;
+  readonly unk?: number | undefined;
+  /** End of turn, in chat models. Checked, not used: it is the chat's business. */
+  readonly eot?: number | undefined;
+  /** Whether the model wants bos in front. Not used: `encode` adds what it is asked to add. */
+  readonly addBos?: boolean | undefined;
+  /** Whether the model wants eos at the end. Not used, likewise. */
+  readonly addEos?: boolean | undefined;
+  readonly addSpacePrefix?: boolean | undefined;
+}
