@@ -11,8 +11,8 @@ const help = `cria inspect MODEL [--json]
 Shows what a model file says of itself: config, metadata, and the tensors with their shapes (outermost dimension first), types
 and sizes in bytes. No weights are read.
 
-  --json  one JSON object: format, architecture, config, metadata, tensors, parameters, bytes; whole, where the other form
-          shortens. Integers beyond 2^53 and numbers that are not finite are strings.
+  --json  one JSON object: format, architecture, config, metadata, tensors, parameters, bytes, and problem where the file would
+          not run; whole, where the other form shortens. Integers beyond 2^53 and numbers that are not finite are strings.
 `;
 
 export const inspectCommand = { doing: "inspect", summary: "show what is in a model file", help, execute };
@@ -25,10 +25,19 @@ async function execute(args: readonly string[]): Promise<void> {
   await write(values.json ? `${JSON.stringify(asJson(inspection))}\n` : asText(path, inspection));
 }
 
-function asJson({ format, architecture, config, metadata, tensors, parameters, bytes }: Inspection): object {
+function asJson({
+  format,
+  architecture,
+  config,
+  metadata,
+  tensors,
+  parameters,
+  bytes,
+  problem,
+}: Inspection): object {
   // fromEntries defines its properties: a key named __proto__ is one like any other
   const plainMetadata = Object.fromEntries([...metadata].map(([key, value]) => [key, plain(value)]));
-  return { format, architecture, config, metadata: plainMetadata, tensors, parameters, bytes };
+  return { format, architecture, config, metadata: plainMetadata, tensors, parameters, bytes, problem };
 }
 
 /** A value of a kind that JSON has. */
@@ -41,16 +50,16 @@ function plain(value: MetadataValue): unknown {
 
 function asText(
   path: string,
-  { format, architecture, config, metadata, tensors, parameters, bytes }: Inspection,
+  { format, architecture, config, metadata, tensors, parameters, bytes, problem }: Inspection,
 ): string {
   const types = new Map<string, number>();
   for (const { type, bytes } of tensors) types.set(type, (types.get(type) ?? 0) + bytes);
   const byType = [...types].map(([type, bytes]) => [type, `${grouped(bytes)} bytes`]);
   return [
     `${printable(path)}: ${format}, ${architecture}, ${grouped(parameters)} parameters, ${grouped(bytes)} bytes\n`,
-    "config\n",
+    problem ? `does not run: ${printable(problem)}\n` : "config\n",
     table(
-      Object.entries(config).map(([key, value]) => [key, shown(value)]),
+      Object.entries(config ?? {}).map(([key, value]) => [key, shown(value)]),
       "ll",
       "  ",
     ),

@@ -84,7 +84,12 @@ export function errorLine(error: unknown): string {
   if (!(error instanceof Error)) return printable(String(error));
   const path = "path" in error && typeof error.path === "string" ? error.path : undefined;
   const reason = systemReasons[codeOf(error) ?? ""];
-  return printable(path && reason ? `Cannot open ${path}: ${reason}` : error.message);
+  return printable(shortened(path && reason ? `Cannot open ${path}: ${reason}` : error.message));
+}
+
+/** Messages quote what a file holds, and that may be long. */
+function shortened(message: string): string {
+  return message.length > 1000 ? `${message.slice(0, 600)} ... ${message.slice(-300)}` : message;
 }
 
 const systemReasons: Readonly<Record<string, string>> = {
@@ -101,8 +106,13 @@ const systemReasons: Readonly<Record<string, string>> = {
  */
 export function printable(text: string): string {
   return text
-    .replace(/\s*\n\s*/g, " ")
-    .replace(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+    .split("\n")
+    .map((line) => line.trim())
+    .join(" ")
+    .replace(/[\p{Cc}\p{Bidi_Control}]/gu, (char) => {
+      const code = char.charCodeAt(0).toString(16);
+      return code.length > 2 ? `\\u{${code}}` : `\\x${code.padStart(2, "0")}`;
+    });
 }
 
 /** `1,234,567`. */

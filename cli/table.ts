@@ -4,7 +4,7 @@ import { printable } from "./output.js";
 export function table(rows: readonly (readonly string[])[], alignment: string, indent = ""): string {
   const cells = rows.map((row) => row.map(printable));
   const widths = [...alignment].map((_, column) =>
-    Math.max(0, ...cells.map((row) => width(row[column] ?? ""))),
+    cells.reduce((widest, row) => Math.max(widest, width(row[column] ?? "")), 0),
   );
   const lines = cells.map((row) =>
     row.map((cell, column) => {

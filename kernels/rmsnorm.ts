@@ -8,6 +8,7 @@ import { mulAdd, sum4 } from "./lib/inline";
  *   weight  f32[dim]
  *
  * Root mean square layer normalization, Zhang and Sennrich 2019 (arXiv:1910.07467). `out` may be `x`.
+ * Squares that overflow give NaN, which the sampler refuses: 1 / Infinity would make a row of zeros, and random text of them.
  * The sum of squares runs in eight lanes (column mod 8), then the rest one by one.
  */
 export function rmsnorm(out: usize, x: usize, weight: usize, positions: usize, dim: usize, eps: f32): void {
@@ -30,7 +31,7 @@ export function rmsnorm(out: usize, x: usize, weight: usize, positions: usize, d
       squares += u * u;
     }
 
-    const scale: f32 = <f32>1 / sqrt<f32>(squares / <f32>dim + eps);
+    const scale: f32 = squares < Infinity ? <f32>1 / sqrt<f32>(squares / <f32>dim + eps) : NaN;
     const scale4 = f32x4.splat(scale);
     for (i = 0; i < end8; i += 16) {
       v128.store(out + i, f32x4.mul(f32x4.mul(v128.load(x + i), scale4), v128.load(weight + i)));

@@ -60,6 +60,12 @@ describe("a Generation", () => {
     await expect((async () => await generation)()).rejects.toThrow("left before the text ended");
   });
 
+  it("can be left before its first part", async () => {
+    const generation = createGeneration(twoParts);
+    await generation[Symbol.asyncIterator]().return?.();
+    await expect((async () => await generation)()).rejects.toThrow("left before the text ended");
+  });
+
   it("is iterated once only", async () => {
     const generation = createGeneration(twoParts);
     await generation;

@@ -67,17 +67,11 @@ export function createGeneration(run: () => AsyncGenerator<Part, GenerationResul
   result.catch(() => {}); // who iterates gets the error there, and need not await the result as well
 
   async function* parts(): AsyncGenerator<Part, void, undefined> {
-    let ended = false;
     try {
       settle.resolve(yield* run());
-      ended = true;
     } catch (error) {
       settle.reject(error);
-      ended = true;
       throw error;
-    } finally {
-      if (!ended)
-        settle.reject(new Error("Cannot give the result: the iteration was left before the text ended"));
     }
   }
 
@@ -85,7 +79,14 @@ export function createGeneration(run: () => AsyncGenerator<Part, GenerationResul
     if (begun)
       throw new TypeError("Cannot iterate: expected the first iteration of this generation, found another");
     begun = true;
-    return parts();
+    const iteration = parts();
+    const leave = iteration.return.bind(iteration);
+    // also before the first part, when nothing of `parts` has run; once the result is there it changes nothing
+    iteration.return = (value) => {
+      settle.reject(new Error("Cannot give the result: the iteration was left before the text ended"));
+      return leave(value);
+    };
+    return iteration;
   }
 
   return {

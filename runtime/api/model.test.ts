@@ -109,6 +109,18 @@ describe("generate()", () => {
     expect((await model.generate("a", greedy)).tokens.length).toBeGreaterThan(0);
   });
 
+  it("writes on from the prompt as it was, whatever the caller does with the array", async () => {
+    const model = await load(gguf);
+    const expected = (await model.generate([5, 9], greedy)).tokens;
+    const ids = [5, 9];
+    const found: number[] = [];
+    for await (const { token } of model.generate(ids, greedy)) {
+      found.push(token);
+      ids.push(token);
+    }
+    expect(found).toEqual(expected);
+  });
+
   it("lets two models be used side by side", async () => {
     const [one, two] = await Promise.all([load(gguf), load(gguf)]);
     const [a, b] = await Promise.all([one.generate("ab", greedy), two.generate("ab", greedy)]);
@@ -156,8 +168,19 @@ describe("an abort", () => {
     expect((await model.generate("a", greedy)).tokens.length).toBeGreaterThan(0);
   });
 
+  it("of one that pauses lets the next one in", async () => {
+    const model = await load(gguf);
+    const controller = new AbortController();
+    const paused = model.generate([5], { temperature: 0, signal: controller.signal })[Symbol.asyncIterator]();
+    await paused.next();
+    const next = (async () => await model.generate([5, 9], greedy))();
+    controller.abort(reason);
+    expect((await next).tokens).toEqual((await (await load(gguf)).generate([5, 9], greedy)).tokens);
+    await expect(paused.next()).rejects.toBe(reason);
+  });
+
   it("in a long prompt takes effect between two chunks", async () => {
-    const slow = smallConfig({ vocabSize: 320, dim: 256, hiddenDim: 1024, nLayers: 8, contextLength: 2048 });
+    const slow = smallConfig({ vocabSize: 320, dim: 128, hiddenDim: 512, nLayers: 4, contextLength: 4096 });
     const model = await load(
       await checkpointToGguf(randomCheckpoint({ config: slow, type: "F16", seed: 1 }), plainVocabulary(320)),
     );
@@ -165,7 +188,7 @@ describe("an abort", () => {
     setTimeout(() => controller.abort(reason), 20);
     const began = performance.now();
     const attempt = async () =>
-      await model.generate(Array(2048).fill(9), { maxTokens: 1, temperature: 0, signal: controller.signal });
+      await model.generate(Array(4096).fill(9), { maxTokens: 1, temperature: 0, signal: controller.signal });
     await expect(attempt()).rejects.toBe(reason);
     expect(performance.now() - began).toBeLessThan(2000);
   });
@@ -195,6 +218,15 @@ describe("dispose()", () => {
     const settled = Promise.allSettled(all);
     await model.dispose();
     expect((await settled).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+  });
+
+  it("rejects those that wait while the one before them pauses", async () => {
+    const model = await load(gguf);
+    const paused = model.generate([5], { temperature: 0 })[Symbol.asyncIterator]();
+    await paused.next();
+    const waiting = (async () => await model.generate("a", greedy))();
+    await Promise.all([expect(waiting).rejects.toThrow("disposed of"), model.dispose()]);
+    await expect(paused.next()).rejects.toThrow("disposed of");
   });
 
   it("may be called twice", async () => {
@@ -243,7 +275,7 @@ describe("wrong input", () => {
     );
   });
 
-  it.each([null, undefined, 5, {}, "", "https://example.com/model.gguf"])(
+  it.each([null, 5, {}, "", "https://example.com/model.gguf"])(
     "load(%s) says what a source is",
     async (from) => {
       await expect(load(from as never)).rejects.toThrow(/expected a path|no such file|ENOENT/);
@@ -264,6 +296,20 @@ describe("wrong input", () => {
     const attempt = async () => await model.generate([5, id as number], greedy);
     await expect(attempt()).rejects.toThrow(RangeError);
     await expect(attempt()).rejects.toThrow(`token id ${id}`);
+  });
+
+  it.each([undefined, 12, { length: 1 }])("a prompt that is %s is a TypeError, at once", async (prompt) => {
+    const model = await load(gguf);
+    expect(() => model.generate(prompt as never)).toThrow(TypeError);
+    expect(() => model.logits(prompt as never)).toThrow(TypeError);
+    await expect(model.perplexity(prompt as never)).rejects.toThrow(TypeError);
+  });
+
+  it("a hole among the ids is a RangeError", async () => {
+    const model = await load(gguf);
+    const ids = [1, 2, 5];
+    delete ids[1];
+    await expect((async () => await model.generate(ids, greedy))()).rejects.toThrow(RangeError);
   });
 
   it("no ids at all are a TypeError", async () => {
@@ -293,6 +339,19 @@ describe("wrong input", () => {
     for (let i = 0; i < config.dim; i++) view.setFloat32(at + i * 4, 3e38, true);
     const model = await load(broken);
     await expect((async () => await model.generate("a", greedy))()).rejects.toThrow(NumericError);
+    await expect(model.logits("a").next()).rejects.toThrow(NumericError);
+  });
+
+  it("embeddings whose squares overflow are a NumericError too", async () => {
+    const name = "token_embd.weight";
+    const weights = await checkpoint.readRows(checkpoint.tensors.get(name)!, 0, config.vocabSize);
+    const broken = gguf.slice();
+    const at = Buffer.from(broken).indexOf(Buffer.from(weights));
+    const view = new DataView(broken.buffer);
+    for (let i = 0; i < weights.length; i += 4)
+      view.setFloat32(at + i, 1e25 * view.getFloat32(at + i, true), true);
+    const model = await load(broken);
+    await expect((async () => await model.generate([5], greedy))()).rejects.toThrow(NumericError);
   });
 });
 
@@ -356,6 +415,49 @@ describe("load()", () => {
     });
     expect(seen.at(-1)).toBe(total);
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
+  });
+
+  it("takes Node's Buffer, whose slices share memory", async () => {
+    const model = await load(Buffer.from(gguf));
+    expect((await model.generate("ab", greedy)).text).toBe(
+      (await (await load(gguf)).generate("ab", greedy)).text,
+    );
+  });
+
+  it("takes a source of the caller's own, without a close as well", async () => {
+    const { name, size, read } = bytesSource(gguf);
+    expect((await load({ name, size, read })).contextLength).toBe(64);
+  });
+
+  it.each([
+    [
+      "a read that gives too little",
+      { ...bytesSource(gguf), read: async () => gguf.subarray(0, 9) },
+      /expected .* gave 9/,
+    ],
+    [
+      "a read that gives no bytes",
+      { ...bytesSource(gguf), read: async () => "text" },
+      /gave no Uint8Array but string/,
+    ],
+    [
+      "a size that is none",
+      { ...bytesSource(gguf), size: 1e300 },
+      /expected its size in bytes, found 1e\+300/,
+    ],
+    ["no size", { ...bytesSource(gguf), size: undefined }, /found undefined/],
+  ])("refuses a source with %s", async (_, source, message) => {
+    await expect(load(source as never)).rejects.toThrow(message);
+  });
+
+  it('without a source, or with "tiny", loads the bundled model, which writes a story', async () => {
+    const { text, finishReason } = await (await load()).generate("Once upon a time", {
+      seed: 1,
+      maxTokens: 40,
+    });
+    expect([text.length > 80, finishReason]).toEqual([true, "length"]);
+    const again = await (await load("tiny")).generate("Once upon a time", { seed: 1, maxTokens: 40 });
+    expect(again.text).toBe(text);
   });
 
   it("closes the file when it fails as well as when it succeeds", async () => {

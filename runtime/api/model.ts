@@ -2,13 +2,14 @@ import type { Tokenizer } from "../../tokenizer/index.js";
 import { ModelError } from "../errors.js";
 import type { ModelConfig } from "../formats/checkpoint.js";
 import { generateTokens } from "../generate/generate-tokens.js";
-import { createPace } from "../generate/pace.js";
+import { createPace, type Pace } from "../generate/pace.js";
 import { negativeLogLikelihood } from "../generate/perplexity.js";
 import { checkIds, logitsByPosition } from "../generate/positions.js";
 import { createTurns } from "../generate/turns.js";
 import { exp } from "../math.js";
 import type { Build } from "../memory/choose-build.js";
 import type { Llama } from "../model/llama.js";
+import { nonFiniteLogit } from "../sampling/non-finite-logit.js";
 import { createSampler } from "../sampling/sampler.js";
 import {
   createGeneration,
@@ -56,7 +57,10 @@ export interface Perplexity {
   readonly bytes: number;
 }
 
-/** A loaded model. Several generations may be under way: they take turns, one text after the other. */
+/**
+ * A loaded model. Several generations may be under way: they take turns, one text after the other, in the order in which they
+ * were begun. So one must not be awaited within the loop over another of the same model: it waits for that loop to end.
+ */
 export interface Model {
   readonly config: ModelConfig;
   /** Positions that one text may have, prompt included. */
@@ -88,7 +92,7 @@ export interface Model {
    * empty text, and what generate throws.
    */
   perplexity(text: string | Uint8Array, options?: PerplexityOptions): Promise<Perplexity>;
-  /** Ends what is under way, which rejects, and frees the memory. */
+  /** Frees the memory. What is under way rejects at its next step, what waits for its turn at once. */
   dispose(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -123,7 +127,9 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
 
   function tokenize(text: string): number[] {
     const ids = tokenizer().encode(text);
-    return addBos && special.bos !== undefined ? [special.bos, ...ids] : ids;
+    const { bos } = special;
+    // a model that wants no bos in front of a text still needs something to begin an empty one with
+    return bos !== undefined && (addBos || ids.length === 0) ? [bos, ...ids] : ids;
   }
 
   const idsOf = (prompt: string | readonly number[]) =>
@@ -141,47 +147,57 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
     return decoder;
   }
 
-  async function* run(
-    prompt: string | readonly number[],
-    options: GenerateOptions,
-    sample: (logits: Float32Array) => number,
-    seed: number,
-  ): AsyncGenerator<Part, GenerationResult, undefined> {
-    const end = await turns.take(options.signal);
+  /**
+   * Computes when its turn comes. The turn ends with the computation, and on an abort or the disposal at once, though the consumer
+   * may be pausing: the pace then rejects before anything else is computed.
+   */
+  async function* inTurn<T, R>(
+    doing: string,
+    signal: AbortSignal | undefined,
+    compute: (engine: Llama, pace: Pace) => AsyncGenerator<T, R, undefined>,
+  ): AsyncGenerator<T, R, undefined> {
+    const end = await turns.take(signal);
     try {
-      const engine = alive("generate");
-      const promptTokens = idsOf(prompt);
-      checkIds(engine, promptTokens);
-      const decoder = continuation(promptTokens);
-      const steps = generateTokens(engine, promptTokens, {
-        sample,
-        stops,
-        maxTokens: options.maxTokens ?? Number.POSITIVE_INFINITY,
-        pace: createPace([options.signal, disposal.signal]),
-      });
-      const tokens: number[] = [];
-      let text = "";
-      for (;;) {
-        const step = await steps.next();
-        if (step.done) {
-          const rest = tokens.length ? decoder.end() : "";
-          if (rest) yield { text: rest, token: tokens.at(-1)! };
-          const { endedBy, timings } = step.value;
-          return generationResult({ text: text + rest, tokens, promptTokens, endedBy, seed }, timings);
-        }
-        const part = { text: decoder.push(step.value), token: step.value };
-        tokens.push(part.token);
-        text += part.text;
-        yield part;
-      }
+      return yield* compute(alive(doing), createPace([signal, disposal.signal]));
     } finally {
       end();
     }
   }
 
+  async function* write(
+    engine: Llama,
+    pace: Pace,
+    promptTokens: readonly number[],
+    maxTokens: number,
+    sample: (logits: Float32Array) => number,
+    seed: number,
+  ): AsyncGenerator<Part, GenerationResult, undefined> {
+    checkIds(engine, promptTokens);
+    const decoder = continuation(promptTokens);
+    const steps = generateTokens(engine, promptTokens, { sample, stops, maxTokens, pace });
+    const tokens: number[] = [];
+    let text = "";
+    for (;;) {
+      const step = await steps.next();
+      if (step.done) {
+        const rest = tokens.length ? decoder.end() : "";
+        if (rest) yield { text: rest, token: tokens.at(-1)! };
+        const { endedBy, timings } = step.value;
+        return generationResult({ text: text + rest, tokens, promptTokens, endedBy, seed }, timings);
+      }
+      const part = { text: decoder.push(step.value), token: step.value };
+      tokens.push(part.token);
+      text += part.text;
+      yield part;
+    }
+  }
+
   const dispose = async () => {
+    if (!llama) return;
     llama = undefined;
-    disposal.abort(new Error("Cannot go on: the model has been disposed of"));
+    const reason = new Error("Cannot go on: the model has been disposed of");
+    disposal.abort(reason);
+    turns.close(reason);
   };
 
   return {
@@ -199,25 +215,38 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
       const { temperature, topK, topP, seed = randomSeed() } = options;
       const sample = createSampler({ temperature, topK, topP, seed });
       alive("generate");
-      return createGeneration(() => run(prompt, options, sample, seed));
+      const own = copied(prompt);
+      return createGeneration(() =>
+        inTurn("generate", options.signal, (engine, pace) =>
+          write(engine, pace, idsOf(own), options.maxTokens ?? Number.POSITIVE_INFINITY, sample, seed),
+        ),
+      );
     },
-    async *logits(prompt, options = {}) {
+    logits(prompt, options = {}) {
       checkNames("compute logits", options, ["from", "signal"]);
       checkCount("compute logits", "from", options.from, 0);
-      const end = await turns.take(options.signal);
-      try {
-        const engine = alive("compute logits");
-        const ids = idsOf(prompt);
+      alive("compute logits");
+      const own = copied(prompt);
+      return inTurn("compute logits", options.signal, (engine, pace) => {
+        const ids = idsOf(own);
         checkIds(engine, ids);
-        const pace = createPace([options.signal, disposal.signal]);
-        yield* logitsByPosition(engine, ids, options.from ?? ids.length - 1, pace);
-      } finally {
-        end();
-      }
+        const from = options.from ?? ids.length - 1;
+        if (from >= ids.length) {
+          throw new RangeError(
+            `Cannot compute logits: expected from to be below ${ids.length}, the number of tokens, found ${from}`,
+          );
+        }
+        return finite(logitsByPosition(engine, ids, from, pace));
+      });
     },
     async perplexity(text, options = {}) {
       checkNames("measure perplexity", options, ["onProgress", "signal"]);
       const { onProgress, signal } = options;
+      if (typeof text !== "string" && !(text instanceof Uint8Array)) {
+        throw new TypeError(
+          `Cannot measure perplexity: expected a text or its UTF-8 bytes, found ${typeof text}`,
+        );
+      }
       const { bos } = special;
       if (bos === undefined)
         throw new ModelError("Cannot measure perplexity: expected a model with a bos id, it has none");
@@ -245,6 +274,26 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
     dispose,
     [Symbol.asyncDispose]: dispose,
   };
+}
+
+/** The prompt as it is now: the caller may change an array while the text is being written. */
+function copied(prompt: string | readonly number[]): string | readonly number[] {
+  if (typeof prompt === "string") return prompt;
+  if (Array.isArray(prompt) || ArrayBuffer.isView(prompt)) return Array.from(prompt as readonly number[]);
+  throw new TypeError(
+    `Cannot take a prompt: expected a text or an array of token ids, found ${String(prompt)}`,
+  );
+}
+
+/** Logits that are all numbers, or a NumericError. */
+async function* finite(
+  rows: AsyncGenerator<Float32Array, void, undefined>,
+): AsyncGenerator<Float32Array, void, undefined> {
+  for await (const logits of rows) {
+    const bad = logits.findIndex((logit) => !Number.isFinite(logit));
+    if (bad >= 0) throw nonFiniteLogit(bad, logits[bad]!);
+    yield logits;
+  }
 }
 
 /** 32 random bits: short enough to be read out and typed again. */

@@ -127,3 +127,8 @@ export class ByteCursor {
 export function grouped(value: number): string {
   return value.toLocaleString("en-US");
 }
+
+/** A text from a file, for an error message: at most 80 characters of it. */
+export function quoted(text: string): string {
+  return text.length > 80 ? `"${text.slice(0, 77)}..." (${grouped(text.length)} characters)` : `"${text}"`;
+}

@@ -1,4 +1,5 @@
 import { UnsupportedError } from "../errors.js";
+import { quoted } from "./byte-cursor.js";
 import type { Checkpoint, ModelConfig, TensorInfo } from "./checkpoint.js";
 import { isComputable } from "./ggml-types.js";
 import type { Gguf, GgufTensor } from "./gguf.js";
@@ -60,12 +61,12 @@ function checkKind(gguf: Gguf): void {
   const parts = integerAt(gguf, "split.count") ?? 1;
   if (parts > 1) refuse("split.count", "a model in one file", `one of its ${parts} parts`);
   const kind = stringAt(gguf, "general.type") ?? "model";
-  if (kind !== "model") refuse("general.type", '"model"', `"${kind}"`);
+  if (kind !== "model") refuse("general.type", '"model"', quoted(kind));
   const architecture = stringAt(gguf, "general.architecture");
   if (architecture === undefined) {
     throw modelError(gguf, 'general.architecture: expected "llama", the file has no such key');
   }
-  if (architecture !== "llama") refuse("general.architecture", '"llama"', `"${architecture}"`);
+  if (architecture !== "llama") refuse("general.architecture", '"llama"', quoted(architecture));
 }
 
 /** Each tensor that the config asks for is there in its shape and a type we compute with, and there is no other. */

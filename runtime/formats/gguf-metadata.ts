@@ -1,4 +1,4 @@
-import type { ByteCursor } from "./byte-cursor.js";
+import { type ByteCursor, quoted } from "./byte-cursor.js";
 import type { MetadataValue } from "./checkpoint.js";
 
 /** GGUF's metadata value types, by number. Source: enum gguf_metadata_value_type in the GGUF specification. */
@@ -64,7 +64,7 @@ export function readName(cursor: ByteCursor, field: string, maxBytes: number): s
   try {
     return strictUtf8.decode(bytes);
   } catch {
-    throw cursor.bad(field, "UTF-8", `"${lenientUtf8.decode(bytes)}"`);
+    throw cursor.bad(field, "UTF-8", quoted(lenientUtf8.decode(bytes)));
   }
 }
 
@@ -142,7 +142,7 @@ function readArray(
   }
   // a copy, which aligns the numbers and lets go of the window; typed arrays are little-endian on every machine that
   // runs WebAssembly in JavaScript today
-  const { buffer } = cursor.take(length * minBytes[type], key).slice();
+  const { buffer } = new Uint8Array(cursor.take(length * minBytes[type], key));
   return { value: new numberArrays[type](buffer), type: `${type}[]` };
 }
 

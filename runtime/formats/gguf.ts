@@ -1,5 +1,5 @@
 import { FormatError, UnsupportedError } from "../errors.js";
-import { ByteCursor, grouped, WindowEnd } from "./byte-cursor.js";
+import { ByteCursor, grouped, quoted, WindowEnd } from "./byte-cursor.js";
 import type { MetadataValue } from "./checkpoint.js";
 import { describeHead } from "./file-signatures.js";
 import { type GgmlType, ggmlType } from "./ggml-types.js";
@@ -99,8 +99,8 @@ function readHeader(window: Uint8Array, source: Source): Gguf {
   const metadataTypes = new Map<string, MetadataType>();
   for (let i = 0; i < pairCount; i++) {
     const key = readName(cursor, `key ${i}`, maxKeyBytes);
-    if (metadata.has(key)) throw cursor.bad(`key ${i}`, "each key once", `"${key}" again`);
-    const { value, type } = readMetadataValue(cursor, `"${key}"`);
+    if (metadata.has(key)) throw cursor.bad(`key ${i}`, "each key once", `${quoted(key)} again`);
+    const { value, type } = readMetadataValue(cursor, quoted(key));
     metadata.set(key, value);
     metadataTypes.set(key, type);
   }

@@ -19,12 +19,13 @@ export async function fileSource(path: string | URL): Promise<Source> {
   if (!fs)
     throw new TypeError(`Cannot open ${path}: files by path need Node; in a browser pass bytes or a Blob`);
   const name = String(path);
-  const handle = await fs.open(path, "r");
-  const stat = await handle.stat();
+  const stat = await fs.stat(path);
+  // before it is opened: opening a pipe waits for its writer
   if (!stat.isFile()) {
-    await handle.close();
-    throw new FormatError(`Cannot open ${name}: expected a file, found a directory or a device`);
+    const found = stat.isDirectory() ? "a directory" : "a device or a pipe";
+    throw new FormatError(`Cannot open ${name}: expected a file, found ${found}`);
   }
+  const handle = await fs.open(path, "r");
   return {
     name,
     size: stat.size,
@@ -47,7 +48,9 @@ export async function fileSource(path: string | URL): Promise<Source> {
 }
 
 /** Bytes in memory. They are not copied: they must not change while the source is in use. */
-export function bytesSource(bytes: Uint8Array, name = "bytes"): Source {
+export function bytesSource(given: Uint8Array, name = "bytes"): Source {
+  // a plain view: the slice of Node's Buffer shares memory where a Uint8Array's copies
+  const bytes = new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
   return {
     name,
     size: bytes.length,
@@ -77,5 +80,34 @@ export function blobSource(blob: Blob): Source {
       return bytes;
     },
     async close() {},
+  };
+}
+
+/** What a caller passes as a source of their own: without a `close` there is nothing to free. */
+export type OwnSource = Omit<Source, "close"> & Partial<Pick<Source, "close">>;
+
+/** A source that a caller has written, held to the interface: it may be wrong, and reads are packed as they come. */
+export function ownSource(own: OwnSource): Source {
+  const { size } = own;
+  const name = String(own.name ?? "a source");
+  if (!Number.isSafeInteger(size) || size < 0) {
+    throw new TypeError(`Cannot open ${name}: expected its size in bytes, found ${String(size)}`);
+  }
+  return {
+    name,
+    size,
+    async read(start, end) {
+      const bytes: unknown = await own.read(start, end);
+      if (!(bytes instanceof Uint8Array) || bytes.length !== end - start) {
+        const found = bytes instanceof Uint8Array ? `${bytes.length}` : `no Uint8Array but ${typeof bytes}`;
+        throw new FormatError(
+          `Cannot read ${name}: expected ${end - start} bytes from byte ${start} on, its read gave ${found}`,
+        );
+      }
+      return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    },
+    async close() {
+      await own.close?.();
+    },
   };
 }

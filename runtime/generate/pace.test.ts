@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { nextTask } from "./next-task.js";
+import { nextTask } from "../next-task.js";
 import { chunkSize, createPace } from "./pace.js";
 
 describe("chunkSize()", () => {

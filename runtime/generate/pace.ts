@@ -1,4 +1,4 @@
-import { nextTask } from "./next-task.js";
+import { nextTask } from "../next-task.js";
 
 /** Longest stretch of computing, in milliseconds, before other tasks get a turn: three frames of a page. */
 const STRETCH_MS = 50;

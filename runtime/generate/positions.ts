@@ -18,13 +18,13 @@ export function checkIds(llama: Llama, ids: readonly number[]): void {
       `Cannot run the prompt: expected at most ${contextLength} tokens, the context's length, found ${ids.length}`,
     );
   }
-  ids.forEach((id, i) => {
+  for (const [i, id] of ids.entries()) {
     if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
       throw new RangeError(
         `Cannot run the prompt: token id ${id} (number ${i}): expected an integer from 0 to ${vocabSize - 1}`,
       );
     }
-  });
+  }
 }
 
 /**

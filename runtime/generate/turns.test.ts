@@ -40,6 +40,41 @@ describe("createTurns()", () => {
     await turns.take();
   });
 
+  it("ends a turn whose signal is aborted while it is held", async () => {
+    const turns = createTurns();
+    const controller = new AbortController();
+    await turns.take(controller.signal);
+    const next = turns.take();
+    controller.abort();
+    await next;
+  });
+
+  it("closed, it rejects who waits and who comes", async () => {
+    const turns = createTurns();
+    await turns.take();
+    const waiting = turns.take();
+    turns.close(new Error("closed"));
+    await expect(waiting).rejects.toThrow("closed");
+    await expect(turns.take()).rejects.toThrow("closed");
+  });
+
+  it("puts one listener on a signal that a hundred wait with", async () => {
+    const controller = new AbortController();
+    const turns = createTurns();
+    const end = await turns.take();
+    let warned = false;
+    process.once("warning", () => {
+      warned = true;
+    });
+    const waiting = Array.from({ length: 100 }, () => turns.take(controller.signal));
+    const settled = Promise.allSettled(waiting);
+    controller.abort();
+    expect((await settled).every(({ status }) => status === "rejected")).toBe(true);
+    end();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warned).toBe(false);
+  });
+
   it("leaves no listener on a signal that is used again and again", async () => {
     const controller = new AbortController();
     let listeners = 0;

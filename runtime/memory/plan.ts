@@ -122,23 +122,28 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Plan {
   const parts: Part[] = ["embedding", ...layers, "output"];
   const batch = Math.min(options.batch ?? 64, options.contextLength);
 
+  const lay = (from: number, to: number) => planStage(checkpoint, parts.slice(from, to), batch, options);
+  const fits = (stage: StagePlan) => stage.pages * PAGE <= limit;
+
   const stages: StagePlan[] = [];
-  let from = 0;
-  while (from < parts.length) {
-    let stage: StagePlan | undefined;
-    let to = from;
-    while (to < parts.length) {
-      const wider = planStage(checkpoint, parts.slice(from, to + 1), batch, options);
-      if (wider.pages * PAGE > limit) {
-        if (stage) break;
-        throw new OutOfMemoryError(
-          `Cannot plan ${checkpoint.source.name}: ${describe(parts[from]!)} needs ${wider.pages * PAGE} bytes with its cache and scratch, a stage holds ${limit}`,
-        );
-      }
-      stage = wider;
-      to++;
+  for (let from = 0; from < parts.length; ) {
+    // as many parts as fit: more of them never take less, so the number can be found by halving
+    let stage = lay(from, from + 1);
+    if (!fits(stage)) {
+      throw new OutOfMemoryError(
+        `Cannot plan ${checkpoint.source.name}: ${describe(parts[from]!)} needs ${stage.pages * PAGE} bytes with its cache and scratch, a stage holds ${limit}`,
+      );
     }
-    stages.push(stage!);
+    let to = from + 1;
+    for (let tooMany = parts.length + 1; tooMany - to > 1; ) {
+      const middle = (to + tooMany) >> 1;
+      const wider = lay(from, middle);
+      if (fits(wider)) {
+        stage = wider;
+        to = middle;
+      } else tooMany = middle;
+    }
+    stages.push(stage);
     from = to;
   }
   const totalBytes = stages.reduce((sum, stage) => sum + stage.pages * PAGE, 0);

@@ -3,6 +3,7 @@ import { type Build, chooseBuild } from "../memory/choose-build.js";
 import { type Plan, type PlanOptions, planModel, type ScratchSlots, type StagePlan } from "../memory/plan.js";
 import { Stage } from "../memory/stage.js";
 import type { Matrix, Tensor } from "../memory/tensor.js";
+import { nextTask } from "../next-task.js";
 import { ropeTable } from "./rope-table.js";
 import { bindLayer, type Layer, type ReadOptions, readWeights } from "./weights.js";
 
@@ -55,8 +56,7 @@ export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): 
 
   const stages: Stage[] = [];
   for (const stagePlan of plan.stages) stages.push(await Stage.create(stagePlan, module));
-  const table = ropeTable(config, options.contextLength);
-  for (const stage of stages) stage.tensor(stage.plan.rope).view().set(table);
+  await writeRopeTable(config, stages, options);
   await readWeights(checkpoint, stages, options);
 
   const bound = stages.map(bindStage);
@@ -76,6 +76,25 @@ export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): 
       logits: last.tensor(last.plan.logits!),
     },
   };
+}
+
+/** Positions of RoPE's table to compute at once: some milliseconds' worth, and 128 KiB at a head size of 128. */
+const ROPE_CHUNK = 256;
+
+/** In pieces, between which an abort is noticed: a context of a million positions takes ten seconds. */
+async function writeRopeTable(
+  config: ModelConfig,
+  stages: readonly Stage[],
+  { contextLength, signal }: LlamaOptions,
+): Promise<void> {
+  for (let begin = 0; begin < contextLength; begin += ROPE_CHUNK) {
+    const end = Math.min(begin + ROPE_CHUNK, contextLength);
+    const table = ropeTable(config, begin, end);
+    for (const stage of stages) stage.tensor(stage.plan.rope).rows(begin, end).view().set(table);
+    if (begin % (16 * ROPE_CHUNK) !== 0) continue;
+    await nextTask();
+    signal?.throwIfAborted();
+  }
 }
 
 function bindStage(stage: Stage): ModelStage {

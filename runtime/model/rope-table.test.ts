@@ -16,7 +16,7 @@ const bound = 2 ** -25 + 8e-12;
 describe("ropeTable()", () => {
   it("is right at every position to 32,768 and every frequency of heads of 64", { timeout: 60_000 }, () => {
     const positions = 32768;
-    const table = ropeTable({ ropeDim: 64, ropeBase: 10000 }, positions + 1);
+    const table = ropeTable({ ropeDim: 64, ropeBase: 10000 }, 0, positions + 1);
     let worst = 0;
     for (let i = 0; i < 32; i++) {
       // the sines and cosines of p * f, one p after the other: cos(a + f) = cos a cos f - sin a sin f, and so on
@@ -47,7 +47,7 @@ describe("ropeTable()", () => {
     { ropeDim: 4, ropeBase: 10000 },
     { ropeDim: 2, ropeBase: 10000 },
   ])("is right at sampled positions for heads of $ropeDim, base $ropeBase", ({ ropeDim, ropeBase }) => {
-    const table = ropeTable({ ropeDim, ropeBase }, 32769);
+    const table = ropeTable({ ropeDim, ropeBase }, 0, 32769);
     let worst = 0;
     for (let i = 0; i < ropeDim / 2; i++) {
       const frequency = exactFrequency(ropeBase, i, ropeDim);
@@ -65,7 +65,7 @@ describe("ropeTable()", () => {
   });
 
   it("has a cosine and a sine for every pair of every position, and no rotation at position 0", () => {
-    const table = ropeTable({ ropeDim: 6, ropeBase: 10000 }, 5);
+    const table = ropeTable({ ropeDim: 6, ropeBase: 10000 }, 0, 5);
     expect(table).toHaveLength(5 * 6);
     expect([...table.subarray(0, 6)]).toEqual([1, 0, 1, 0, 1, 0]);
   });

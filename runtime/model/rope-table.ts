@@ -5,7 +5,7 @@ import { pow, sincos } from "../math.js";
  *
  *   angle(position, i) = position * ropeBase^(-2i / ropeDim)      (Su et al., "RoFormer", 2021)
  *
- *   returns  f32[contextLength, ropeDim / 2, 2]
+ *   returns  f32[end - begin, ropeDim / 2, 2] for the positions [begin, end)
  *
  * Frequencies and angles are float64, by the runtime's own pow and sincos, and rounded to f32 once: within 2^-25 (half
  * an f32 ulp below 1) + 2e-11 of the exact values at position 32,768, where angles in f32 would be wrong by 1e-3. The
@@ -13,12 +13,13 @@ import { pow, sincos } from "../math.js";
  */
 export function ropeTable(
   { ropeDim, ropeBase }: { readonly ropeDim: number; readonly ropeBase: number },
-  contextLength: number,
+  begin: number,
+  end: number,
 ): Float32Array {
   const frequencies = Float64Array.from({ length: ropeDim / 2 }, (_, i) => pow(ropeBase, (-2 * i) / ropeDim));
-  const table = new Float32Array(contextLength * ropeDim);
+  const table = new Float32Array((end - begin) * ropeDim);
   let at = 0;
-  for (let position = 0; position < contextLength; position++) {
+  for (let position = begin; position < end; position++) {
     for (const frequency of frequencies) {
       const { sin, cos } = sincos(position * frequency);
       table[at++] = cos;
