@@ -34,13 +34,13 @@ export function loadOptions(values: ModelValues): LoadOptions {
   };
 }
 
-/** The model that a command is given, which it cannot do without. */
+/** The model that a command is given, which it cannot do without; "tiny" is the bundled one. */
 export function modelArgument(positionals: readonly string[], command: string, example: string): string {
   const advice = "; a text is given with -p";
   const model = onePositional(positionals, "model", advice);
   if (model) return model;
   throw new UsageError(
-    `expected a model, found none; name a GGUF or llama2.c file: cria ${command} ${example}`,
+    `expected a model, found none; name a GGUF or llama2.c file, or "tiny" for the bundled model: cria ${command} ${example}`,
   );
 }
 

@@ -3,6 +3,7 @@ import { UsageError } from "./arguments.js";
 import { inspectCommand } from "./inspect.js";
 import { logitsCommand } from "./logits.js";
 import { ClosedPipe, errorLine, Interrupted, note, printable, write } from "./output.js";
+import { perplexityCommand } from "./perplexity.js";
 import { runCommand } from "./run.js";
 import { tokenizeCommand } from "./tokenize.js";
 
@@ -22,6 +23,7 @@ const commands: ReadonlyMap<string, Command> = new Map(
     inspect: inspectCommand,
     tokenize: tokenizeCommand,
     logits: logitsCommand,
+    perplexity: perplexityCommand,
   }),
 );
 

@@ -1,7 +1,15 @@
 import { randomInt } from "node:crypto";
 import type { EndedBy, GenerationResult, Model } from "../runtime/index.js";
-import { decimal, integer, type OptionTable, parseArguments, tokenIds, UsageError } from "./arguments.js";
-import { loadModel, loadOptions, modelArgument, modelOptions, modelOptionsHelp } from "./model-options.js";
+import {
+  decimal,
+  integer,
+  type OptionTable,
+  onePositional,
+  parseArguments,
+  tokenIds,
+  UsageError,
+} from "./arguments.js";
+import { loadModel, loadOptions, modelOptions, modelOptionsHelp } from "./model-options.js";
 import { ClosedPipe, errorLine, grouped, Interrupted, interruptSignal, note, write } from "./output.js";
 
 const options = {
@@ -16,9 +24,9 @@ const options = {
   ...modelOptions,
 } as const satisfies OptionTable;
 
-const help = `cria run MODEL [-p PROMPT] [options]
+const help = `cria run [MODEL] [-p PROMPT] [options]
 
-Continues a text. It goes to standard output as it is written, the prompt first; the seed, the speed and why it ended go to
+Continues a text with a GGUF or llama2.c model, by default the bundled one ("tiny"). It goes to standard output as it is written, the prompt first; the seed, the speed and why it ended go to
 standard error. Ctrl-C stops it.
 
   -p, --prompt TEXT    the text to continue (default: none, the model begins one)
@@ -53,7 +61,7 @@ async function execute(args: readonly string[]): Promise<void> {
     seed: integer("--seed", values.seed, 0) ?? randomInt(2 ** 32),
   };
   const loading = loadOptions(values);
-  const path = modelArgument(positionals, "run", 'MODEL -p "Once upon a time"');
+  const path = onePositional(positionals, "model", "; a text is given with -p") ?? "tiny";
 
   const signal = interruptSignal();
   const { model, loadMs } = await loadModel(path, { ...loading, signal });

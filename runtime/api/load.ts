@@ -43,14 +43,14 @@ const optionNames = [
 const DEFAULT_CONTEXT = 4096;
 
 /**
- * Opens a GGUF or llama2.c checkpoint and loads its weights.
+ * Opens a GGUF or llama2.c checkpoint and loads its weights; without a source, those of the bundled model, "tiny".
  *
  * Throws TypeError or RangeError for wrong options, FormatError for bytes that are no model or a damaged one, UnsupportedError for
  * what this version cannot run, ModelError for a model that contradicts itself, NumericError for weights that are no numbers,
  * OutOfMemoryError when the plan does not fit, the system's error when a file cannot be opened, and the signal's reason. Nothing of
  * a model that failed to load stays in memory.
  */
-export async function load(from: SourceLike, options: LoadOptions = {}): Promise<Model> {
+export async function load(from: SourceLike = "tiny", options: LoadOptions = {}): Promise<Model> {
   checkNames("load", options, optionNames);
   checkCount("load", "contextLength", options.contextLength, 1);
   checkCount("load", "threads", options.threads, 1);
@@ -124,6 +124,11 @@ async function findTokenizer(
     if (vocabulary) {
       const tokenizer = fitting(openTokenizer(vocabulary), `of ${source.name}`);
       return () => tokenizer;
+    }
+    if (!checkpoint.format.startsWith("llama2.c")) {
+      throw new ModelError(
+        `Cannot turn text into tokens: ${source.name} has no vocabulary; name a tokenizer file`,
+      );
     }
     const tokenizer = fitting(await tokenizerBeside(model, source.name), `beside ${source.name}`);
     return () => tokenizer;

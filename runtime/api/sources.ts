@@ -1,10 +1,21 @@
-import { blobSource, bytesSource, fileSource, type Source } from "../formats/source.js";
+import {
+  blobSource,
+  bytesSource,
+  fileSource,
+  type OwnSource,
+  ownSource,
+  type Source,
+} from "../formats/source.js";
 
-/** What a model or a tokenizer can be read from: a path or file URL (in Node), bytes, a Blob or File, or anything that reads ranges. */
-export type SourceLike = string | URL | Uint8Array | ArrayBuffer | Blob | Source;
+/**
+ * What a model or a tokenizer can be read from: a path or file URL (in Node), bytes, a Blob or File, or anything that reads
+ * ranges. The name "tiny" is the model that comes with cria; a file of that name is "./tiny".
+ */
+export type SourceLike = string | URL | Uint8Array | ArrayBuffer | Blob | OwnSource;
 
 /** Throws a TypeError for what is no source; rejects with the system's error when a file cannot be opened. */
 export async function openSource(from: SourceLike): Promise<Source> {
+  if (from === "tiny") return bundledSource();
   if (typeof from === "string" || from instanceof URL) {
     if (/^https?:/.test(String(from))) {
       throw new TypeError(
@@ -16,9 +27,20 @@ export async function openSource(from: SourceLike): Promise<Source> {
   if (from instanceof Uint8Array) return bytesSource(from);
   if (from instanceof ArrayBuffer) return bytesSource(new Uint8Array(from));
   if (from instanceof Blob) return blobSource(from);
-  if (typeof from === "object" && from !== null && typeof from.read === "function") return from;
+  if (typeof from === "object" && from !== null && typeof from.read === "function") return ownSource(from);
   const found = from === null ? "null" : typeof from;
   throw new TypeError(
     `Cannot open a source: expected a path, a URL, bytes, a Blob or a { name, size, read, close }, found ${found}`,
   );
+}
+
+/** The bundled model. Its module is loaded here only, so that who brings a model of their own is not given this one too. */
+async function bundledSource(): Promise<Source> {
+  const { tinyUrl } = await import("../../models/tiny.js");
+  if (tinyUrl.protocol === "file:") return fileSource(tinyUrl);
+  const response = await fetch(tinyUrl);
+  if (!response.ok) {
+    throw new Error(`Cannot fetch ${tinyUrl}: expected the bundled model, found status ${response.status}`);
+  }
+  return bytesSource(new Uint8Array(await response.arrayBuffer()), String(tinyUrl));
 }
