@@ -1,3 +1,4 @@
+import { rowBytes, type TensorType, tensorTypes } from "../runtime/formats/tensor-types.js";
 import type { Kernels } from "../runtime/memory/kernel-module.js";
 import { encodedBytes, packedBytes, type WeightType } from "../runtime/memory/tensor.js";
 import { createRandom } from "../runtime/sampling/random.js";
@@ -8,16 +9,15 @@ export interface Region {
   readonly bytes: number;
 }
 
-/** Bytes of a block in a file, and the weights it holds. */
-const fileBlocks = {
-  f32: { weights: 1, bytes: 4 },
-  bf16: { weights: 1, bytes: 2 },
-  f16: { weights: 1, bytes: 2 },
-  q8_0: { weights: 32, bytes: 34 },
-  q4_0: { weights: 32, bytes: 18 },
-} as const;
+export type FileType = Lowercase<TensorType>;
 
-export type FileType = keyof typeof fileBlocks;
+/** Where a block has its half floats; the other bytes of a quantized type may hold anything. */
+const scalesAt: Partial<Record<FileType, readonly number[]>> = { q4_k: [0, 2], q5_k: [0, 2], q6_k: [208] };
+
+/** Bytes that a file has for these rows. */
+export function fileBytes(type: FileType, rows: number, cols: number): number {
+  return rows * rowBytes(type.toUpperCase() as TensorType, cols);
+}
 
 const FIRST_PAGE = 65_536;
 const ALIGNMENT = 64;
@@ -76,16 +76,17 @@ export class Arena {
 
   /** Rows as a file holds them. */
   fileRows(type: FileType, rows: number, cols: number): Region {
-    const { weights, bytes: blockBytes } = fileBlocks[type];
-    const region = this.room(((rows * cols) / weights) * blockBytes);
+    const { blockBytes } = tensorTypes[type.toUpperCase() as TensorType];
+    const region = this.room(fileBytes(type, rows, cols));
     const view = new DataView(this.memory.buffer, region.address, region.bytes);
     for (let at = 0; at < region.bytes; at += blockBytes) {
       if (type === "f32") view.setFloat32(at, 2 * this.#random() - 1, true);
       else if (type === "bf16") view.setUint16(at, this.#bits(0x3f00, 0x8000 | 0xff), true);
       else if (type === "f16") view.setUint16(at, this.#bits(0x3800, 0x8000 | 0x3ff), true);
       else {
-        view.setUint16(at, this.#bits(0x1c00, 0x3ff), true); // a scale of about 1/256
-        for (let i = 2; i < blockBytes; i += 4) view.setUint32(at + i, this.#random() * 2 ** 32, true);
+        for (let i = 0; i < blockBytes; i += 2) view.setUint16(at + i, this.#bits(0, 0xffff), true);
+        // a scale of about 1/256
+        for (const i of scalesAt[type] ?? [0]) view.setUint16(at + i, this.#bits(0x1c00, 0x3ff), true);
       }
     }
     return region;

@@ -1,6 +1,6 @@
 import type { Kernels } from "../runtime/memory/kernel-module.js";
 import { encodedBytes, packedBytes, type WeightType } from "../runtime/memory/tensor.js";
-import type { Arena, FileType, Region } from "./arena.js";
+import { type Arena, type FileType, fileBytes, type Region } from "./arena.js";
 
 /** One kernel at one shape. */
 export interface KernelCase {
@@ -28,7 +28,7 @@ export interface Bound {
   readonly comparable?: boolean;
 }
 
-const types: readonly WeightType[] = ["f32", "f16", "q8_0", "q4_0"];
+const types: readonly WeightType[] = ["f32", "f16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k"];
 /** The width of Llama 2 7B. */
 const COLS = 4096;
 /** Half of what a core's second-level cache usually holds, and more than any cache does. */
@@ -51,7 +51,8 @@ export const kernelCases: readonly KernelCase[] = [
   add(),
   cache(),
   ...types.map(embed),
-  ...(["f32", "bf16", "f16", "q8_0", "q4_0"] as const).map(pack),
+  ...types.map(pack),
+  pack("bf16"),
 ];
 
 /** The arena that the largest of them needs: a matrix and what it is made from. */
@@ -300,11 +301,10 @@ function embed(type: WeightType): KernelCase {
 function pack(type: FileType): KernelCase {
   const rows = 64;
   const packedType = type === "bf16" ? "f32" : type;
-  const fileBytes = { f32: 4, bf16: 2, f16: 2, q8_0: 34 / 32, q4_0: 18 / 32 }[type] * rows * COLS;
   return {
     kernel: `pack_${type}`,
     shape: `[${rows}, ${COLS}]`,
-    work: { bytes: fileBytes },
+    work: { bytes: fileBytes(type, rows, COLS) },
     lay(arena) {
       const source = arena.fileRows(type, rows, COLS);
       const out = arena.room(packedBytes(packedType, rows, COLS));

@@ -2,19 +2,28 @@
 // test/dequantize.ts follow ggml's reference for the file layouts.
 
 import { describe, expect, it } from "vitest";
-import type { TensorType } from "../runtime/formats/tensor-types.js";
+import { type TensorType, tensorTypes } from "../runtime/formats/tensor-types.js";
 import { packedAs } from "../runtime/memory/plan.js";
 import { encodedBytes, packedBytes } from "../runtime/memory/tensor.js";
 import { dequantize } from "../test/dequantize.js";
 import { type Lab, labs, maxError, places, randomFloats } from "../test/kernel-lab.js";
 import { quantize } from "../test/quantize.js";
 
-const types: readonly TensorType[] = ["F32", "BF16", "F16", "Q8_0", "Q4_0"];
+const types: readonly TensorType[] = ["F32", "BF16", "F16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"];
 
 /** Rows that fill groups of 8 and that do not; columns in blocks where the type has them. */
 const rowCounts = [1, 2, 3, 4, 5, 7, 8, 9, 11, 16, 21];
 const colCounts = (type: TensorType) =>
-  type.startsWith("Q") ? [32, 64, 96, 160, 1024] : [1, 2, 3, 8, 12, 33, 172, 1023];
+  ({ 1: [1, 2, 3, 8, 12, 33, 172, 1023], 32: [32, 64, 96, 160, 1024], 256: [256, 512, 1280] })[
+    blockSize(type)
+  ];
+
+function blockSize(type: TensorType): 1 | 32 | 256 {
+  return tensorTypes[type].blockSize;
+}
+
+/** Two blocks of the types that have them. */
+const twoBlocks = (type: TensorType) => Math.max(64, 2 * blockSize(type));
 
 interface Case {
   readonly type: TensorType;
@@ -30,13 +39,13 @@ function makeCase(type: TensorType, rows: number, cols: number, seed = rows * 31
   return { type, rows, cols, file, weights: dequantize(type, file) };
 }
 
-/** Activations as the integer kernels see them: int8 with a scale for every 32, rounded half to even. */
-function quantizedActivations(x: Float32Array): Float64Array {
+/** Activations as the integer kernels see them: int8 with a scale for every `size`, rounded half to even. */
+function quantizedActivations(x: Float32Array, size: number): Float64Array {
   const out = new Float64Array(x.length);
-  for (let block = 0; block < x.length; block += 32) {
-    const highest = Math.max(...x.subarray(block, block + 32).map(Math.abs));
+  for (let block = 0; block < x.length; block += size) {
+    const highest = Math.max(...x.subarray(block, block + size).map(Math.abs));
     const inverse = Math.fround(127 / highest);
-    for (let i = block; i < block + 32; i++) {
+    for (let i = block; i < block + size; i++) {
       out[i] = highest === 0 ? 0 : roundHalfToEven(Math.fround(x[i]! * inverse)) * Math.fround(highest / 127);
     }
   }
@@ -49,19 +58,25 @@ function roundHalfToEven(x: number): number {
   return rest === 0.5 ? down + (down % 2 ? 1 : 0) : Math.round(x);
 }
 
-/** weights . x of one position, with the sum of magnitudes that rounding errors are measured by. */
+/**
+ * weights . x of one position, with the sum of magnitudes that rounding errors are measured by. Q4_K and Q5_K weights are
+ * differences, scale * q - minimum, of numbers that may be as large as the largest weight of their sub-block.
+ */
 function exactProduct(
   { type, rows, cols, weights }: Case,
   x: Float32Array,
 ): { y: number; magnitude: number }[] {
-  const seen = type.startsWith("Q") ? quantizedActivations(x) : x;
+  const seen = blockSize(type) > 1 ? quantizedActivations(x, blockSize(type)) : x;
+  const differences = type === "Q4_K" || type === "Q5_K";
   return Array.from({ length: rows }, (_, row) => {
     let y = 0;
     let magnitude = 0;
     for (let col = 0; col < cols; col++) {
-      const term = weights[row * cols + col]! * seen[col]!;
-      y += term;
-      magnitude += Math.abs(term);
+      const at = row * cols + col;
+      y += weights[at]! * seen[col]!;
+      const from = differences ? at - (at % 32) : at;
+      const size = Math.max(...weights.subarray(from, differences ? from + 32 : at + 1).map(Math.abs));
+      magnitude += size * Math.abs(seen[col]!);
     }
     return { y, magnitude };
   });
@@ -140,15 +155,16 @@ describe.each(labs)("$name build", (lab) => {
     });
 
     it("a range of rows gives what the whole gives, and writes nothing else", () => {
-      const c = makeCase(type, 37, 32);
+      const cols = twoBlocks(type);
+      const c = makeCase(type, 37, cols);
       const packedType = packedAs[type];
       lab.place(65_536);
       const packed = pack(lab, c);
-      const x = randomFloats(32, 9);
+      const x = randomFloats(cols, 9);
       const whole = multiply(lab, c, packed, x, 1, "single");
-      const [encoded, out] = [lab.room(encodedBytes(packedType, 32) / 4), lab.room(37)];
-      lab.kernels[`encode_${packedType}`](encoded, lab.put(x), 32, 1);
-      lab.kernels[`matvec_${packedType}`](out, packed, encoded, 8, 24, 32);
+      const [encoded, out] = [lab.room(encodedBytes(packedType, cols) / 4), lab.room(37)];
+      lab.kernels[`encode_${packedType}`](encoded, lab.put(x), cols, 1);
+      lab.kernels[`matvec_${packedType}`](out, packed, encoded, 8, 24, cols);
       const found = lab.floats(out, 37);
       expect(found.subarray(8, 24)).toEqual(whole.subarray(8, 24));
       expect([...found.subarray(0, 8), ...found.subarray(24)].every(Number.isNaN)).toBe(true);
@@ -171,33 +187,36 @@ describe.each(labs)("$name build", (lab) => {
     });
 
     it("pack reports the first row with an infinity or a NaN", () => {
+      const cols = twoBlocks(type);
+      const { blockBytes } = tensorTypes[type];
       for (const bits of type === "F32"
         ? [0x7f800000, 0xff800000, 0x7fc00000]
         : type === "BF16"
           ? [0x7f80, 0xff80, 0x7fc1]
           : [0x7c00, 0xfc00, 0x7e00]) {
-        const c = makeCase(type, 9, 64);
-        const rowBytes = c.file.length / 9;
-        const view = new DataView(c.file.buffer);
-        // the last value of row 5; for block types the scale of its second block
-        if (type === "F32") view.setUint32(6 * rowBytes - 4, bits, true);
-        else
-          view.setUint16(type.startsWith("Q") ? 5 * rowBytes + rowBytes / 2 : 6 * rowBytes - 2, bits, true);
-        lab.place(65_536);
-        const packed = lab.room(packedBytes(packedAs[type], 9, 64) / 4);
-        const source = lab.put(c.file);
-        expect(
-          lab.kernels[`pack_${type.toLowerCase() as Lowercase<typeof type>}`](packed, source, 9, 64),
-        ).toBe(5);
+        // in the last block of row 5: the value itself, or each of the block's half floats
+        for (const at of { Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208] }[type as "Q4_K"] ?? [0]) {
+          const c = makeCase(type, 9, cols);
+          const view = new DataView(c.file.buffer);
+          const block = 6 * (c.file.length / 9) - blockBytes;
+          if (type === "F32") view.setUint32(block, bits, true);
+          else view.setUint16(block + at, bits, true);
+          lab.place(65_536);
+          const packed = lab.room(packedBytes(packedAs[type], 9, cols) / 4);
+          const source = lab.put(c.file);
+          const pack = lab.kernels[`pack_${type.toLowerCase() as Lowercase<typeof type>}`];
+          expect(pack(packed, source, 9, cols)).toBe(5);
+        }
       }
     });
 
     it("a NaN or an infinity among the activations reaches every output", () => {
-      const c = makeCase(type, 9, 64);
+      const cols = twoBlocks(type);
+      const c = makeCase(type, 9, cols);
       for (const poison of [Number.NaN, Number.POSITIVE_INFINITY]) {
-        for (const at of [0, 17, 63]) {
-          const x = randomFloats(64 * 4, 3);
-          for (let t = 0; t < 4; t++) x[t * 64 + at] = poison;
+        for (const at of [0, 17, cols - 1]) {
+          const x = randomFloats(cols * 4, 3);
+          for (let t = 0; t < 4; t++) x[t * cols + at] = poison;
           lab.place(65_536);
           const packed = pack(lab, c);
           for (const y of multiply(lab, c, packed, x, 4, "tiles")) expect(Number.isFinite(y)).toBe(false);
@@ -206,42 +225,59 @@ describe.each(labs)("$name build", (lab) => {
     });
 
     it("zeros give zeros, and works up to the last byte of a 4 GiB memory", () => {
-      const c = makeCase(type, 8, 32);
+      const cols = Math.max(32, blockSize(type));
+      const c = makeCase(type, 8, cols);
       const packedType = packedAs[type];
-      const encoded = encodedBytes(packedType, 32);
-      const size = 3 * 64 + packedBytes(packedType, 8, 32) + Math.ceil(encoded / 16) * 16 + 32;
+      const encoded = encodedBytes(packedType, cols);
+      const size = 3 * 64 + packedBytes(packedType, 8, cols) + Math.ceil(encoded / 16) * 16 + 32;
       lab.place(65_536);
       const source = lab.put(c.file);
-      const zeros = lab.put(new Float32Array(32));
+      const zeros = lab.put(new Float32Array(cols));
       lab.place("end", size);
-      const packed = lab.room(packedBytes(packedType, 8, 32) / 4);
+      const packed = lab.room(packedBytes(packedType, 8, cols) / 4);
       const x = lab.room(encoded / 4);
       const out = lab.room(8);
-      lab.kernels[`pack_${type.toLowerCase() as Lowercase<typeof type>}`](packed, source, 8, 32);
-      lab.kernels[`encode_${packedType}`](x, zeros, 32, 1);
-      lab.kernels[`matvec_${packedType}`](out, packed, x, 0, 8, 32);
+      lab.kernels[`pack_${type.toLowerCase() as Lowercase<typeof type>}`](packed, source, 8, cols);
+      lab.kernels[`encode_${packedType}`](x, zeros, cols, 1);
+      lab.kernels[`matvec_${packedType}`](out, packed, x, 0, 8, cols);
       expect(out + 32).toBe(65_535 * 65_536);
       expect([...lab.floats(out, 8)].map(Math.abs)).toEqual(Array(8).fill(0));
     });
   });
 
-  it.each(["Q8_0", "Q4_0"] as const)("%s is right at the extremes of weights and activations", (type) => {
-    // every weight and activation at an end of its range, in all combinations of signs
-    const file = makeCase(type, 8, 64).file;
-    const blockBytes = type === "Q8_0" ? 34 : 18;
-    for (let block = 0; block < file.length; block += blockBytes) {
-      for (let i = 2; i < blockBytes; i++)
-        file[block + i] = type === "Q8_0" ? (i % 3 ? 0x80 : 0x7f) : i % 3 ? 0x0f : 0xf0;
-    }
-    const c: Case = { type, rows: 8, cols: 64, file, weights: dequantize(type, file) };
-    const x = Float32Array.from({ length: 64 }, (_, i) => (i % 2 ? 1e4 : -1e4));
-    lab.place(65_536);
-    const expected = exactProduct(c, x);
-    const found = multiply(lab, c, pack(lab, c), x, 1, "single");
-    found.forEach((y, i) => {
-      expect(Math.abs(y - expected[i]!.y)).toBeLessThanOrEqual(1e-6 * expected[i]!.magnitude);
-    });
-  });
+  it.each(["Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"] as const)(
+    "%s is right at the extremes of weights and activations",
+    (type) => {
+      // every weight, scale and activation at an end of its range, in combinations of signs
+      const cols = twoBlocks(type);
+      const { blockBytes } = tensorTypes[type];
+      for (const [most, least] of [
+        [0xff, 0x00],
+        [0xff, 0xff],
+        [0xf0, 0x0f],
+        [0x7f, 0x80],
+      ] as const) {
+        const file = makeCase(type, 8, cols).file;
+        const isScale = (i: number) =>
+          type === "Q6_K" ? i >= 208 : i < (type === "Q4_K" || type === "Q5_K" ? 4 : 2);
+        for (let i = 0; i < file.length; i++) {
+          if (!isScale(i % blockBytes)) file[i] = i % 3 ? most : least;
+        }
+        const c: Case = { type, rows: 8, cols, file, weights: dequantize(type, file) };
+        for (const sign of [-1, 1]) {
+          const x = Float32Array.from({ length: 4 * cols }, (_, i) => (i % 2 ? sign : 1) * 1e4);
+          lab.place(65_536);
+          const packed = pack(lab, c);
+          const expected = exactProduct(c, x.subarray(0, cols));
+          const found = multiply(lab, c, packed, x, 4, "tiles");
+          found.forEach((y, i) => {
+            const { y: exact, magnitude } = expected[i % 8]!;
+            expect(Math.abs(y - exact)).toBeLessThanOrEqual(1e-6 * magnitude);
+          });
+        }
+      }
+    },
+  );
 
   it("f16 weights are right at both ends of their range and for subnormals", () => {
     const values = Float32Array.of(
@@ -271,8 +307,8 @@ describe.each(labs)("$name build", (lab) => {
 });
 
 it.each(types)("%s: the builds give the same bits", (type) => {
-  const c = makeCase(type, 43, 256);
-  const x = randomFloats(6 * 256, 4, 5);
+  const c = makeCase(type, 43, 768);
+  const x = randomFloats(6 * 768, 4, 5);
   const results = labs.map((lab) => {
     lab.place(65_536);
     return multiply(lab, c, pack(lab, c), x, 6, "tiles");

@@ -10,7 +10,7 @@ import {
   scaleSums,
   scatter4,
   storeRows,
-  sum4i,
+  sumBytes,
   TWO_112,
 } from "./lib/inline";
 
@@ -99,14 +99,7 @@ export function encode_q4_0(out: usize, x: usize, cols: usize, tile: usize): voi
       const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
       const first = round16(x, inverse);
       const second = round16(x + 64, inverse);
-      const sum =
-        -8 *
-        sum4i(
-          i32x4.add(
-            i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(first)),
-            i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(second)),
-          ),
-        );
+      const sum = -8 * sumBytes(first, second);
       if (ASC_FEATURE_RELAXED_SIMD) {
         scatter4(o, 2 * group, first);
         scatter4(o + group, 2 * group, second);

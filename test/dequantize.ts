@@ -11,6 +11,16 @@ import { type TensorType, tensorTypes } from "../runtime/formats/tensor-types.js
  *   Q8_0   d: f16, qs: i8[32]               w[j] = d * qs[j]
  *   Q4_0   d: f16, qs: u8[16]               w[j] = d * (low nibble of qs[j] - 8), j = 0..15
  *                                           w[j + 16] = d * (high nibble of qs[j] - 8)
+ *   Q4_K   d, dmin: f16, scales: u8[12],    w[64p + j] = d * scale[2p] * (low nibble of qs[32p + j]) - dmin * minimum[2p]
+ *          qs: u8[128]                      w[64p + 32 + j]: the high nibble, scale and minimum of 2p + 1; j = 0..31
+ *   Q5_K   d, dmin, scales as Q4_K,         as Q4_K, with bit 2p (2p + 1) of qh[j] as bit 4 of q
+ *          qh: u8[32], qs: u8[128]
+ *   Q6_K   ql: u8[128], qh: u8[64],         w[128h + 32p + j] = d * scales[(128h + 32p + j) / 16] * (q - 32), j = 0..31, where
+ *          scales: i8[16], d: f16           q's low bits are ql[64h + 32 (p % 2) + j]'s low (p < 2) or high nibble, and
+ *                                           its high bits are bits 2p, 2p + 1 of qh[32h + j]
+ *
+ * The 6-bit scales and minimums of Q4_K and Q5_K (`get_scale_min_k4`): those of 0..3 are the low bits of bytes 0..3 and
+ * 4..7; those of 4..7 have their low four bits in bytes 8..11 and the upper two in bits 6 and 7 of bytes 0..3 and 4..7.
  */
 export function dequantize(type: TensorType, bytes: Uint8Array): Float64Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -56,7 +66,54 @@ const readBlock: Record<TensorType, (view: DataView, at: number, out: Float64Arr
       out[j + 16] = d * ((pair >> 4) - 8);
     }
   },
+
+  Q4_K(view, at, out) {
+    readScalesAndMinimums(view, at, (j, scale, minimum) => {
+      for (let i = 0; i < 32; i++) {
+        const byte = view.getUint8(at + 16 + 32 * (j >> 1) + i);
+        out[32 * j + i] = scale * (j % 2 ? byte >> 4 : byte & 15) - minimum;
+      }
+    });
+  },
+
+  Q5_K(view, at, out) {
+    readScalesAndMinimums(view, at, (j, scale, minimum) => {
+      for (let i = 0; i < 32; i++) {
+        const byte = view.getUint8(at + 48 + 32 * (j >> 1) + i);
+        const fifth = (view.getUint8(at + 16 + i) >> j) & 1;
+        out[32 * j + i] = scale * ((j % 2 ? byte >> 4 : byte & 15) + 16 * fifth) - minimum;
+      }
+    });
+  },
+
+  Q6_K(view, at, out) {
+    const d = f16ToNumber(view.getUint16(at + 208, true));
+    for (let i = 0; i < 256; i++) {
+      const [half, part, j] = [i >> 7, (i >> 5) & 3, i & 31];
+      const low = view.getUint8(at + 64 * half + 32 * (part & 1) + j);
+      const high = (view.getUint8(at + 128 + 32 * half + j) >> (2 * part)) & 3;
+      const q = (part < 2 ? low & 15 : low >> 4) + 16 * high;
+      out[i] = d * view.getInt8(at + 192 + (i >> 4)) * (q - 32);
+    }
+  },
 };
+
+/** Calls `use` with d * scale and dmin * minimum of each of the eight sub-blocks of a Q4_K or Q5_K block. */
+function readScalesAndMinimums(
+  view: DataView,
+  at: number,
+  use: (j: number, scale: number, minimum: number) => void,
+): void {
+  const d = f16ToNumber(view.getUint16(at, true));
+  const dmin = f16ToNumber(view.getUint16(at + 2, true));
+  const byte = (i: number) => view.getUint8(at + 4 + i);
+  for (let j = 0; j < 4; j++) use(j, d * (byte(j) & 63), dmin * (byte(j + 4) & 63));
+  for (let j = 4; j < 8; j++) {
+    const scale = (byte(j + 4) & 15) + 16 * (byte(j - 4) >> 6);
+    const minimum = (byte(j + 4) >> 4) + 16 * (byte(j) >> 6);
+    use(j, d * scale, dmin * minimum);
+  }
+}
 
 /** The value of IEEE binary16 bits: sign, 5 bits of exponent (bias 15), 10 bits of fraction. */
 function f16ToNumber(bits: number): number {

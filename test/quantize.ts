@@ -7,6 +7,9 @@ import { type TensorType, tensorTypes } from "../runtime/formats/tensor-types.js
  *   F16, BF16   nearest, ties to even
  *   Q8_0        d = amax / 127, q = x / d rounded half away from zero
  *   Q4_0        d = (the value of largest magnitude) / -8, q = min(15, trunc(x / d + 8.5))
+ *
+ * Only Q4_K, Q5_K and Q6_K differ from ggml, which searches for the scales of least error: here a sub-block's scale and minimum
+ * span its values, and are rounded to 6 (Q6_K: 8) bits of the block's largest.
  */
 export function quantize(type: TensorType, weights: Float32Array): Uint8Array {
   const { blockSize, blockBytes } = tensorTypes[type];
@@ -57,7 +60,95 @@ const writeBlock: Record<TensorType, (weights: Float32Array, view: DataView, at:
       view.setUint8(at + 2 + j, nibble(weights[j]!) | (nibble(weights[j + 16]!) << 4));
     }
   },
+
+  Q4_K(weights, view, at) {
+    const q = writeScalesAndMinimums(weights, 15, view, at);
+    for (let i = 0; i < 128; i++) {
+      const low = 64 * (i >> 5) + (i & 31);
+      view.setUint8(at + 16 + i, q[low]! | (q[low + 32]! << 4));
+    }
+  },
+
+  Q5_K(weights, view, at) {
+    const q = writeScalesAndMinimums(weights, 31, view, at);
+    for (let i = 0; i < 128; i++) {
+      const low = 64 * (i >> 5) + (i & 31);
+      view.setUint8(at + 48 + i, (q[low]! & 15) | ((q[low + 32]! & 15) << 4));
+    }
+    for (let i = 0; i < 256; i++) {
+      const byte = at + 16 + (i & 31);
+      view.setUint8(byte, view.getUint8(byte) | ((q[i]! >> 4) << (i >> 5)));
+    }
+  },
+
+  Q6_K(weights, view, at) {
+    // the value of largest magnitude of each sub-block is to become -32
+    const ideal = Array.from({ length: 16 }, (_, j) => {
+      return largestMagnitude(weights.subarray(16 * j, 16 * j + 16)) / -32;
+    });
+    const d = f16Rounded(largestMagnitude(Float32Array.from(ideal)) / -128);
+    view.setUint16(at + 208, numberToF16(d), true);
+    for (let i = 0; i < 256; i++) {
+      const scale = d === 0 ? 0 : clamp(Math.round(ideal[i >> 4]! / d), -128, 127);
+      view.setInt8(at + 192 + (i >> 4), scale);
+      const q = scale === 0 ? 32 : clamp(Math.round(weights[i]! / (d * scale)), -32, 31) + 32;
+      const [half, part, j] = [i >> 7, (i >> 5) & 3, i & 31];
+      const low = at + 64 * half + 32 * (part & 1) + j;
+      const high = at + 128 + 32 * half + j;
+      view.setUint8(low, view.getUint8(low) | ((q & 15) << (part < 2 ? 0 : 4)));
+      view.setUint8(high, view.getUint8(high) | ((q >> 4) << (2 * part)));
+    }
+  },
 };
+
+/** Writes the first 16 bytes of a Q4_K or Q5_K block, and returns its weights as 0..highest. */
+function writeScalesAndMinimums(
+  weights: Float32Array,
+  highest: number,
+  view: DataView,
+  at: number,
+): Uint8Array {
+  const blocks = Array.from({ length: 8 }, (_, j) => weights.subarray(32 * j, 32 * j + 32));
+  const minimums = blocks.map((block) => Math.max(0, -Math.min(...block)));
+  const scales = blocks.map((block, j) => (Math.max(0, ...block) + minimums[j]!) / highest);
+  const d = f16Rounded(Math.max(...scales) / 63);
+  const dmin = f16Rounded(Math.max(...minimums) / 63);
+  view.setUint16(at, numberToF16(d), true);
+  view.setUint16(at + 2, numberToF16(dmin), true);
+  const steps = (value: number, step: number) => (step === 0 ? 0 : clamp(Math.round(value / step), 0, 63));
+  const q = new Uint8Array(256);
+  for (let j = 0; j < 8; j++) {
+    const scale = steps(scales[j]!, d);
+    const minimum = steps(minimums[j]!, dmin);
+    const bits = (byte: number, value: number) =>
+      view.setUint8(at + 4 + byte, view.getUint8(at + 4 + byte) | value);
+    if (j < 4) {
+      bits(j, scale);
+      bits(j + 4, minimum);
+    } else {
+      bits(j + 4, (scale & 15) | ((minimum & 15) << 4));
+      bits(j - 4, (scale >> 4) << 6);
+      bits(j, (minimum >> 4) << 6);
+    }
+    for (let i = 0; i < 32; i++) {
+      const level = scale === 0 ? 0 : (blocks[j]![i]! + dmin * minimum) / (d * scale);
+      q[32 * j + i] = clamp(Math.round(level), 0, highest);
+    }
+  }
+  return q;
+}
+
+function clamp(x: number, low: number, high: number): number {
+  return Math.min(high, Math.max(low, x));
+}
+
+/** x rounded to a half float; for the finite ones. */
+function f16Rounded(x: number): number {
+  const bits = numberToF16(x);
+  const exponent = Math.max(1, (bits >> 10) & 31);
+  const fraction = (bits & 1023) + (bits & 0x7c00 ? 1024 : 0);
+  return (bits & 0x8000 ? -1 : 1) * fraction * 2 ** (exponent - 25);
+}
 
 /** The first of the values whose magnitude no other exceeds, with its sign. */
 function largestMagnitude(values: Float32Array): number {

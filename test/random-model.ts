@@ -7,8 +7,8 @@ import { quantize } from "./quantize.js";
 /** What kind of model `randomCheckpoint` makes up. */
 export interface RandomModelOptions {
   readonly config: ModelConfig;
-  /** The type of every matrix; norms are F32. */
-  readonly type: TensorType;
+  /** The type of every matrix, or of each by its name; norms are F32. */
+  readonly type: TensorType | ((name: string) => TensorType);
   readonly seed: number;
   /** Whether the classifier is the embedding table, so that there is no `output.weight`. */
   readonly tied?: boolean;
@@ -51,7 +51,7 @@ export function randomCheckpoint({ config, type, seed, tied = false }: RandomMod
     const count = shape.reduce((product, size) => product * size, 1);
     const weights = Float32Array.from({ length: count }, () => mean + deviation * normal());
 
-    const tensorType = isNorm ? "F32" : type;
+    const tensorType = isNorm ? "F32" : typeof type === "string" ? type : type(name);
     const bytes = quantize(tensorType, weights);
     tensors.set(name, { name, shape, type: tensorType, offset, bytes: bytes.length });
     contents.push(bytes);
@@ -64,7 +64,7 @@ export function randomCheckpoint({ config, type, seed, tied = false }: RandomMod
     file.set(bytes, at);
     at += bytes.length;
   }
-  const source = bytesSource(file, `random ${type} model`);
+  const source = bytesSource(file, `random ${typeof type === "string" ? type : "mixed"} model`);
   return {
     format: "random weights",
     architecture: "llama",

@@ -10,7 +10,7 @@
 
 /** Sum of four int32 lanes. */
 // @ts-ignore: decorator
-@inline export function sum4i(v: v128): i32 {
+@inline function sum4i(v: v128): i32 {
   return i32x4.extract_lane(v, 0) + i32x4.extract_lane(v, 1) + i32x4.extract_lane(v, 2) + i32x4.extract_lane(v, 3);
 }
 
@@ -164,4 +164,64 @@ export function storeRows(out: usize, rows0: v128, rows4: v128, count: usize): v
 // @ts-ignore: decorator
 @inline export function dotNibbles(w: v128, columns: v128, columns16: v128, acc: v128, low: v128): v128 {
   return dotBytes(columns16, v128.and(i16x8.shr_u(w, 4), low), dotBytes(columns, v128.and(w, low), acc));
+}
+
+/** Sum of the 32 int8 in two vectors. */
+// @ts-ignore: decorator
+@inline export function sumBytes(a: v128, b: v128): i32 {
+  return sum4i(
+    i32x4.add(
+      i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(a)),
+      i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(b)),
+    ),
+  );
+}
+
+/** acc + sums * factors, integers: `sums` of four rows, `factors` the low four of eight int16. */
+// @ts-ignore: decorator
+@inline export function addScaledLow(acc: v128, sums: v128, factors: v128): v128 {
+  return i32x4.add(acc, i32x4.mul(sums, i32x4.extend_low_i16x8_s(factors)));
+}
+
+/** The same with the high four of eight int16. */
+// @ts-ignore: decorator
+@inline export function addScaledHigh(acc: v128, sums: v128, factors: v128): v128 {
+  return i32x4.add(acc, i32x4.mul(sums, i32x4.extend_high_i16x8_s(factors)));
+}
+
+/** acc + scale * (d * sums - dmin * mins) of four rows: a block of a k-quant that has minimums. */
+// @ts-ignore: decorator
+@inline export function addBlock(acc: v128, scale: v128, d: v128, sums: v128, dmin: v128, mins: v128): v128 {
+  const y = f32x4.sub(f32x4.mul(f32x4.convert_i32x4_s(sums), d), f32x4.mul(f32x4.convert_i32x4_s(mins), dmin));
+  return f32x4.add(acc, f32x4.mul(scale, y));
+}
+
+/**
+ * Sixteen 5-bit weights: the low nibbles of w, and bit 0 of each byte of `bits` as the fifth. `low` is
+ * i8x16.splat(15), `one` i8x16.splat(1).
+ */
+// @ts-ignore: decorator
+@inline export function fiveBitsLow(w: v128, bits: v128, low: v128, one: v128): v128 {
+  return v128.or(v128.and(w, low), i16x8.shl(v128.and(bits, one), 4));
+}
+
+/** The same of the high nibbles of w, and bit 1 of each byte of `bits`; `two` is i8x16.splat(2). */
+// @ts-ignore: decorator
+@inline export function fiveBitsHigh(w: v128, bits: v128, low: v128, two: v128): v128 {
+  return v128.or(v128.and(i16x8.shr_u(w, 4), low), i16x8.shl(v128.and(bits, two), 3));
+}
+
+/** Sum of sixteen int8. */
+// @ts-ignore: decorator
+@inline export function sumBytes16(a: v128): i32 {
+  return sum4i(i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(a)));
+}
+
+/**
+ * acc + dot of four bytes per lane, 0..127 (unsigned), with the int16 pairs `first` (columns 0, 2) and `second` (1, 3). Simd build;
+ * `even` is i16x8.splat(255).
+ */
+// @ts-ignore: decorator
+@inline export function dotSplit(w: v128, first: v128, second: v128, acc: v128, even: v128): v128 {
+  return dotPairs(i16x8.shr_u(w, 8), second, dotPairs(v128.and(w, even), first, acc));
 }

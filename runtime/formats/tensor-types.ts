@@ -11,6 +11,9 @@ export const tensorTypes = {
   BF16: { blockSize: 1, blockBytes: 2 },
   Q8_0: { blockSize: 32, blockBytes: 34 }, // f16 scale, 32 x i8
   Q4_0: { blockSize: 32, blockBytes: 18 }, // f16 scale, 16 bytes of two 4-bit weights
+  Q4_K: { blockSize: 256, blockBytes: 144 }, // f16 scale and minimum, 6 bits of each for every 32, 128 bytes of two 4-bit weights
+  Q5_K: { blockSize: 256, blockBytes: 176 }, // the same and 32 bytes of fifth bits
+  Q6_K: { blockSize: 256, blockBytes: 210 }, // 128 bytes of low bits, 64 of high ones, 16 x i8 scale, f16 scale
 } as const satisfies Record<string, TensorTypeInfo>;
 
 export type TensorType = keyof typeof tensorTypes;

@@ -107,6 +107,9 @@ export const packedAs: Record<TensorType, WeightType> = {
   F16: "f16",
   Q8_0: "q8_0",
   Q4_0: "q4_0",
+  Q4_K: "q4_k",
+  Q5_K: "q5_k",
+  Q6_K: "q6_k",
 };
 
 /** A part of the model that must lie in one stage: a layer by its number, or an end. */

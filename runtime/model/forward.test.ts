@@ -26,6 +26,16 @@ function allLogits(llama: Llama, tokens: readonly number[], chunk: number): Floa
   return logits;
 }
 
+/** A small config whose rows are whole blocks of the type. */
+function configFor(type: TensorType, changes: Partial<ModelConfig> = {}): ModelConfig {
+  return smallConfig(type.endsWith("_K") ? { dim: 256, hiddenDim: 512, ...changes } : changes);
+}
+
+/** The types of a file that is called Q4_K_M: some layers' values and down projections, and the classifier, in Q6_K. */
+function mixed(name: string): TensorType {
+  return /output.weight|blk.0.(attn_v|ffn_down)/.test(name) ? "Q6_K" : "Q4_K";
+}
+
 const shapes: Record<string, Partial<ModelConfig>> = {
   "one head for each query (MHA)": { nKvHeads: 4 },
   "grouped queries (GQA 2:1)": { nKvHeads: 2 },
@@ -63,15 +73,18 @@ describe("forward against the float64 reference model", () => {
     ).toBeLessThan(1e-4);
   });
 
-  // F16 and BF16 weights are used without further rounding. Q8_0 and Q4_0 quantize the activations to int8, which the
-  // reference does not: half a step of 1/127 of a block's largest value, in every matrix.
+  // F16 and BF16 weights are used without further rounding. The others quantize the activations to int8, which the
+  // reference does not: half a step of 1/127 of a block's largest value, in every matrix. Blocks of 256 have larger ones.
   it.each([
     ["F16", 1e-4],
     ["BF16", 1e-4],
     ["Q8_0", 0.15],
     ["Q4_0", 0.15],
+    ["Q4_K", 0.15],
+    ["Q5_K", 0.15],
+    ["Q6_K", 0.15],
   ] as const)("%s: logits within %f of the reference on the same weights", async (type, tolerance) => {
-    const checkpoint = randomCheckpoint({ config: smallConfig(), type, seed: 5 });
+    const checkpoint = randomCheckpoint({ config: configFor(type), type, seed: 5 });
     const expected = await referenceLogits(checkpoint, ids);
     const error = maxError(
       allLogits(await load(checkpoint), ids, ids.length),
@@ -79,19 +92,32 @@ describe("forward against the float64 reference model", () => {
     );
     expect(error).toBeLessThan(tolerance);
   });
+
+  it("Q4_K and Q6_K matrices that share an input: logits within 0.15", async () => {
+    const checkpoint = randomCheckpoint({ config: configFor("Q4_K"), type: mixed, seed: 6 });
+    const expected = await referenceLogits(checkpoint, ids);
+    const found = allLogits(await load(checkpoint), ids, 7);
+    expect(
+      maxError(
+        found,
+        expected.flatMap((row) => [...row]),
+      ),
+    ).toBeLessThan(0.15);
+    expect(allLogits(await load(checkpoint), ids, 1)).toEqual(found);
+  });
 });
 
 describe("forward gives the same bits", () => {
-  const types: readonly TensorType[] = ["F32", "F16", "Q8_0", "Q4_0"];
+  const types: readonly TensorType[] = ["F32", "F16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"];
 
   it.each(types)("%s: at once, in chunks of 7 and 4, and one by one", async (type) => {
-    const llama = await load(randomCheckpoint({ config: smallConfig(), type, seed: 7 }));
+    const llama = await load(randomCheckpoint({ config: configFor(type), type, seed: 7 }));
     const whole = allLogits(llama, ids, ids.length);
     for (const chunk of [7, 4, 1]) expect(allLogits(llama, ids, chunk)).toEqual(whole);
   });
 
   it.each(types)("%s: in the simd and the relaxed build", async (type) => {
-    const checkpoint = randomCheckpoint({ config: smallConfig(), type, seed: 8 });
+    const checkpoint = randomCheckpoint({ config: configFor(type), type, seed: 8 });
     const [simd, relaxed] = await Promise.all(
       (["simd", "relaxed"] satisfies Build[]).map(async (build) =>
         allLogits(await load(checkpoint, { build }), ids, 7),
@@ -125,11 +151,14 @@ describe("forward gives the same bits", () => {
 });
 
 describe("forward in the debug build", () => {
-  it.each(["F32", "F16", "Q8_0", "Q4_0"] as const)(
+  it.each(["F32", "F16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"] as const)(
     "%s: no assertion fails and no guard zone is touched",
     async (type) => {
       const module = await WebAssembly.compile(await inflateModule(debug));
-      const config = smallConfig({ vocabSize: 51, hiddenDim: type.startsWith("Q") ? 96 : 37 });
+      const config = configFor(type, {
+        vocabSize: 51,
+        ...(!type.endsWith("_K") && { hiddenDim: type.startsWith("Q") ? 96 : 37 }),
+      });
       const checkpoint = randomCheckpoint({ config, type, seed: 11 });
       const guarded = await load(checkpoint, { module, guardBytes: 64 });
       expect(guarded.plan.stages[0]?.guards.length).toBeGreaterThan(20);
