@@ -12,7 +12,12 @@ export interface Region {
 export type FileType = Lowercase<TensorType>;
 
 /** Where a block has its half floats; the other bytes of a quantized type may hold anything. */
-const scalesAt: Partial<Record<FileType, readonly number[]>> = { q4_k: [0, 2], q5_k: [0, 2], q6_k: [208] };
+const scalesAt: Partial<Record<FileType, readonly number[]>> = {
+  q4_k: [0, 2],
+  q5_k: [0, 2],
+  q6_k: [208],
+  q3_k: [108],
+};
 
 /** Bytes that a file has for these rows. */
 export function fileBytes(type: FileType, rows: number, cols: number): number {

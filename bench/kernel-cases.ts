@@ -1,4 +1,5 @@
 import type { Kernels } from "../runtime/memory/kernel-module.js";
+import { packedAs } from "../runtime/memory/plan.js";
 import { encodedBytes, packedBytes, type WeightType } from "../runtime/memory/tensor.js";
 import { type Arena, type FileType, fileBytes, type Region } from "./arena.js";
 
@@ -52,7 +53,7 @@ export const kernelCases: readonly KernelCase[] = [
   cache(),
   ...types.map(embed),
   ...types.map(pack),
-  pack("bf16"),
+  ...(["bf16", "q5_0", "iq4_nl", "q3_k"] as const).map(pack),
 ];
 
 /** The arena that the largest of them needs: a matrix and what it is made from. */
@@ -300,7 +301,7 @@ function embed(type: WeightType): KernelCase {
 
 function pack(type: FileType): KernelCase {
   const rows = 64;
-  const packedType = type === "bf16" ? "f32" : type;
+  const packedType = packedAs[type.toUpperCase() as Uppercase<FileType>];
   return {
     kernel: `pack_${type}`,
     shape: `[${rows}, ${COLS}]`,

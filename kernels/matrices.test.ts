@@ -9,7 +9,19 @@ import { dequantize } from "../test/dequantize.js";
 import { type Lab, labs, maxError, places, randomFloats } from "../test/kernel-lab.js";
 import { quantize } from "../test/quantize.js";
 
-const types: readonly TensorType[] = ["F32", "BF16", "F16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"];
+const types: readonly TensorType[] = [
+  "F32",
+  "BF16",
+  "F16",
+  "Q8_0",
+  "Q4_0",
+  "Q4_K",
+  "Q5_K",
+  "Q6_K",
+  "Q5_0",
+  "IQ4_NL",
+  "Q3_K",
+];
 
 /** Rows that fill groups of 8 and that do not; columns in blocks where the type has them. */
 const rowCounts = [1, 2, 3, 4, 5, 7, 8, 9, 11, 16, 21];
@@ -195,7 +207,7 @@ describe.each(labs)("$name build", (lab) => {
           ? [0x7f80, 0xff80, 0x7fc1]
           : [0x7c00, 0xfc00, 0x7e00]) {
         // in the last block of row 5: the value itself, or each of the block's half floats
-        for (const at of { Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208] }[type as "Q4_K"] ?? [0]) {
+        for (const at of { Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208], Q3_K: [108] }[type as "Q4_K"] ?? [0]) {
           const c = makeCase(type, 9, cols);
           const view = new DataView(c.file.buffer);
           const block = 6 * (c.file.length / 9) - blockBytes;
@@ -245,7 +257,7 @@ describe.each(labs)("$name build", (lab) => {
     });
   });
 
-  it.each(["Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"] as const)(
+  it.each(types.filter((type) => blockSize(type) > 1))(
     "%s is right at the extremes of weights and activations",
     (type) => {
       // every weight, scale and activation at an end of its range, in combinations of signs
@@ -259,7 +271,9 @@ describe.each(labs)("$name build", (lab) => {
       ] as const) {
         const file = makeCase(type, 8, cols).file;
         const isScale = (i: number) =>
-          type === "Q6_K" ? i >= 208 : i < (type === "Q4_K" || type === "Q5_K" ? 4 : 2);
+          type === "Q6_K" || type === "Q3_K"
+            ? i >= blockBytes - 2
+            : i < (type === "Q4_K" || type === "Q5_K" ? 4 : 2);
         for (let i = 0; i < file.length; i++) {
           if (!isScale(i % blockBytes)) file[i] = i % 3 ? most : least;
         }

@@ -31,7 +31,7 @@ import {
 // Either way the integer sums are exact and the outputs bit-equal.
 
 const BLOCK: usize = 34;
-const PACKED: usize = 272;
+export const PACKED: usize = 272;
 const ENCODED: usize = 68;
 
 /**

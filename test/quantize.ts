@@ -1,4 +1,5 @@
 import { type TensorType, tensorTypes } from "../runtime/formats/tensor-types.js";
+import { iq4Levels } from "./dequantize.js";
 
 /**
  * The bytes a file would hold for these f32 weights, as ggml's reference quantizers make them (`quantize_row_*_ref`
@@ -8,8 +9,10 @@ import { type TensorType, tensorTypes } from "../runtime/formats/tensor-types.js
  *   Q8_0        d = amax / 127, q = x / d rounded half away from zero
  *   Q4_0        d = (the value of largest magnitude) / -8, q = min(15, trunc(x / d + 8.5))
  *
- * Only Q4_K, Q5_K and Q6_K differ from ggml, which searches for the scales of least error: here a sub-block's scale and minimum
- * span its values, and are rounded to 6 (Q6_K: 8) bits of the block's largest.
+ *   Q5_0        d = (the value of largest magnitude) / -16, q = min(31, trunc(x / d + 16.5))
+ *
+ * Only IQ4_NL and the k-quants differ from ggml, which searches for the scales of least error: here a block's or sub-block's scale
+ * and minimum span its values, and are rounded to 6 (Q6_K: 8) bits of the block's largest.
  */
 export function quantize(type: TensorType, weights: Float32Array): Uint8Array {
   const { blockSize, blockBytes } = tensorTypes[type];
@@ -58,6 +61,55 @@ const writeBlock: Record<TensorType, (weights: Float32Array, view: DataView, at:
     view.setUint16(at, numberToF16(d), true);
     for (let j = 0; j < 16; j++) {
       view.setUint8(at + 2 + j, nibble(weights[j]!) | (nibble(weights[j + 16]!) << 4));
+    }
+  },
+
+  Q5_0(weights, view, at) {
+    const d = Math.fround(largestMagnitude(weights) / -16);
+    const inverse = d === 0 ? 0 : Math.fround(1 / d);
+    const q = Array.from(weights, (x) =>
+      Math.min(31, Math.trunc(Math.fround(Math.fround(x * inverse) + Math.fround(16.5)))),
+    );
+    view.setUint16(at, numberToF16(d), true);
+    view.setUint32(
+      at + 2,
+      q.reduce((bits, five, i) => bits + (five >> 4) * 2 ** i, 0),
+      true,
+    );
+    for (let j = 0; j < 16; j++) view.setUint8(at + 6 + j, (q[j]! & 15) | ((q[j + 16]! & 15) << 4));
+  },
+
+  IQ4_NL(weights, view, at) {
+    const d = f16Rounded(largestMagnitude(weights) / -127);
+    const nearest = (x: number) => {
+      const errors = iq4Levels.map((level) => Math.abs(d * level - x));
+      return errors.indexOf(Math.min(...errors));
+    };
+    view.setUint16(at, numberToF16(d), true);
+    for (let j = 0; j < 16; j++) {
+      view.setUint8(at + 2 + j, nearest(weights[j]!) | (nearest(weights[j + 16]!) << 4));
+    }
+  },
+
+  Q3_K(weights, view, at) {
+    // the value of largest magnitude of each sub-block is to become -4
+    const ideal = Array.from({ length: 16 }, (_, j) => {
+      return largestMagnitude(weights.subarray(16 * j, 16 * j + 16)) / -4;
+    });
+    const d = f16Rounded(largestMagnitude(Float32Array.from(ideal)) / -32);
+    view.setUint16(at + 108, numberToF16(d), true);
+    const add = (byte: number, bits: number) => view.setUint8(byte, view.getUint8(byte) | bits);
+    const scales = ideal.map((scale) => (d === 0 ? 0 : clamp(Math.round(scale / d), -32, 31)));
+    scales.forEach((scale, s) => {
+      add(at + 96 + (s % 8), ((scale + 32) & 15) << (s < 8 ? 0 : 4));
+      add(at + 104 + (s % 4), ((scale + 32) >> 4) << (2 * (s >> 2)));
+    });
+    for (let i = 0; i < 256; i++) {
+      const scale = scales[i >> 4]!;
+      const q = scale === 0 ? 4 : clamp(Math.round(weights[i]! / (d * scale)), -4, 3) + 4;
+      const [half, part, j] = [i >> 7, (i >> 5) & 3, i & 31];
+      add(at + 32 + 32 * half + j, (q & 3) << (2 * part));
+      add(at + j, (q >> 2) << (4 * half + part));
     }
   },
 

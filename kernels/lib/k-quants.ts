@@ -102,3 +102,24 @@ export function encodeWithSums(out: usize, x: usize, cols: usize, tile: usize): 
     }
   }
 }
+
+/** Stores four columns of the four sub-blocks of a quarter of packed q6_K; each word holds four weights, 0..63, a byte each. */
+// @ts-ignore: decorator
+@inline export function storeChunk(chunk: usize, a: u32, b: u32, c: u32, d: u32): void {
+  const high = (a & 0x30303030) >> 4 | (b & 0x30303030) >> 2 | (c & 0x30303030) | (d & 0x30303030) << 2;
+  store<u32>(chunk, high);
+  store<u32>(chunk, (a & 0x0f0f0f0f) | ((b & 0x0f0f0f0f) << 4), 32);
+  store<u32>(chunk, (c & 0x0f0f0f0f) | ((d & 0x0f0f0f0f) << 4), 64);
+}
+
+/** Four weights of q3_K in run p of 32 columns, as q6_K has them, from the words with their two lower bits and with their third. */
+// @ts-ignore: decorator
+@inline export function sixBits(lower: u32, third: u32, p: u32): u32 {
+  return (((lower >> ((p & 3) << 1)) & 0x03030303) | (((third >> p) & 0x01010101) << 2)) + 0x1c1c1c1c;
+}
+
+/** Bits 4..7 of four bytes, set where bits 0..3 of `bits` are: the multiplication puts bit i at bit 8i. */
+// @ts-ignore: decorator
+@inline export function upperBits(bits: u32): u32 {
+  return (((bits & 15) * 0x00204081) & 0x01010101) * 0xf0;
+}

@@ -14,6 +14,7 @@ import { ModelError, UnsupportedError } from "../errors.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { openCheckpoint } from "./open.js";
 import { bytesSource, fileSource } from "./source.js";
+import { type TensorType, tensorTypes } from "./tensor-types.js";
 
 const config = smallConfig({ dim: 16, hiddenDim: 24, nHeads: 4, nKvHeads: 2, nLayers: 2, vocabSize: 20 });
 const random = randomCheckpoint({ config, type: "F32", seed: 5 });
@@ -38,7 +39,7 @@ const without = (name: string) => goodTensors.filter((tensor) => tensor.name !==
 
 describe("a GGUF of a llama", () => {
   it("opens with the config, tensors, weights and vocabulary that were written", async () => {
-    for (const type of ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"] as const) {
+    for (const type of Object.keys(tensorTypes) as TensorType[]) {
       const sizes = type.endsWith("_K") ? { dim: 256, hiddenDim: 256 } : { dim: 64, hiddenDim: 96 };
       const wide = { ...config, ...sizes, headDim: sizes.dim / 4, kvDim: sizes.dim / 2, ropeDim: 16 };
       const written = randomCheckpoint({ config: { ...wide, normEps: 2 ** -17 }, type, seed: 2 });
@@ -136,14 +137,14 @@ describe("a GGUF with tensors that are not computed with is an UnsupportedError"
 
   it("a matrix of a type without kernels", async () => {
     const wide = smallConfig({ dim: 256, hiddenDim: 256, nLayers: 1, vocabSize: 20 });
-    const q3k = zeros("blk.0.ffn_up.weight", [256, 256], "Q3_K", 110 / 256);
+    const q2k = zeros("blk.0.ffn_up.weight", [256, 256], "Q2_K", 84 / 256);
     const good = await tensorData(randomCheckpoint({ config: wide, type: "Q4_0", seed: 1 }));
-    const tensors = good.map((tensor) => (tensor.name === q3k.name ? q3k : tensor));
+    const tensors = good.map((tensor) => (tensor.name === q2k.name ? q2k : tensor));
     const opened = openCheckpoint(
       bytesSource(writeGguf({ metadata: llamaMetadata(wide, vocabulary), tensors })),
     );
     await expect(opened).rejects.toThrow(UnsupportedError);
-    await expect(opened).rejects.toThrow(/blk.0.ffn_up.weight: Q3_K is not supported here, F32, .*Q6_K are/);
+    await expect(opened).rejects.toThrow(/blk.0.ffn_up.weight: Q2_K is not supported here, F32, .*Q6_K are/);
   });
 
   it("a norm that is quantized", async () => {

@@ -100,13 +100,16 @@ const ALIGNMENT = 64;
 /** Enough that reading a file is not slowed by the number of reads; eight rows where those are more. */
 const STAGING_BYTES = 2 ** 20;
 
-/** The layouts that tensors of a file are packed to. */
+/** The layouts that tensors of a file are packed to, all without loss. */
 export const packedAs: Record<TensorType, WeightType> = {
   F32: "f32",
   BF16: "f32",
   F16: "f16",
   Q8_0: "q8_0",
   Q4_0: "q4_0",
+  Q5_0: "q8_0",
+  IQ4_NL: "q8_0",
+  Q3_K: "q6_k",
   Q4_K: "q4_k",
   Q5_K: "q5_k",
   Q6_K: "q6_k",
