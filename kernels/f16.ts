@@ -114,7 +114,9 @@ export function matvec_f16(
  *   weights  packed f16[rows, cols]   rowBegin a multiple of 8
  *   x        encoded f16, four positions a tile, `tileBytes` from tile to tile
  *
- * Four rows x four positions at a time: with two chains each that is eight accumulators.
+ * Eight rows x four positions at a time, first over the odd columns, then over the even ones: one chain of each sum at a time is
+ * eight accumulators, and V8 11, which brings all loads of an iteration to its front, still finds registers for the rest. The four positions
+ * are one load for that reason: loaded one by one, as in f32.ts, they would not fit beside the mask.
  */
 export function matmul_f16(
   out: usize,
@@ -132,14 +134,12 @@ export function matmul_f16(
   const scale = f32x4.splat(HALF_OF_112);
   const groupBytes = cols << 4;
   const outBytes = rows << 2;
-  for (let row = rowBegin; row < rowEnd; row += 4) {
-    const group = weights + (row >> 3) * groupBytes + ((row & 4) << 1);
-    const count = min<usize>(rowEnd - row, 4);
+  for (let row = rowBegin; row < rowEnd; row += 8) {
+    const group = weights + (row >> 3) * groupBytes;
+    const end = group + groupBytes;
+    const count = rowEnd - row;
     for (let tile: usize = 0; tile < tiles; tile++) {
-      let w = group;
-      let q = x + tile * tileBytes;
-      const end = w + groupBytes;
-      const end2 = w + (groupBytes & ~31);
+      // a: rows 0..3 of positions 0..3; b: rows 4..7
       let a0 = f32x4.splat(0);
       let a1 = a0;
       let a2 = a0;
@@ -148,30 +148,80 @@ export function matmul_f16(
       let b1 = a0;
       let b2 = a0;
       let b3 = a0;
-      for (; w < end2; w += 32, q += 32) {
-        const even = scaledHalf4(v128.load16x4_s(w), mask);
-        const odd = scaledHalf4(v128.load16x4_s(w, 16), mask);
-        a0 = mulAdd(even, v128.load32_splat(q), a0);
-        a1 = mulAdd(even, v128.load32_splat(q, 4), a1);
-        a2 = mulAdd(even, v128.load32_splat(q, 8), a2);
-        a3 = mulAdd(even, v128.load32_splat(q, 12), a3);
-        b0 = mulAdd(odd, v128.load32_splat(q, 16), b0);
-        b1 = mulAdd(odd, v128.load32_splat(q, 20), b1);
-        b2 = mulAdd(odd, v128.load32_splat(q, 24), b2);
-        b3 = mulAdd(odd, v128.load32_splat(q, 28), b3);
+      let w = group + 16;
+      let q = x + tile * tileBytes + 16;
+      for (; w < end; w += 32, q += 32) {
+        const u = scaledHalf4(v128.load16x4_s(w), mask);
+        const v = scaledHalf4(v128.load16x4_s(w, 8), mask);
+        const x4 = v128.load(q);
+        let p = v128.shuffle<i32>(x4, x4, 0, 0, 0, 0);
+        a0 = mulAdd(u, p, a0);
+        b0 = mulAdd(v, p, b0);
+        p = v128.shuffle<i32>(x4, x4, 1, 1, 1, 1);
+        a1 = mulAdd(u, p, a1);
+        b1 = mulAdd(v, p, b1);
+        p = v128.shuffle<i32>(x4, x4, 2, 2, 2, 2);
+        a2 = mulAdd(u, p, a2);
+        b2 = mulAdd(v, p, b2);
+        p = v128.shuffle<i32>(x4, x4, 3, 3, 3, 3);
+        a3 = mulAdd(u, p, a3);
+        b3 = mulAdd(v, p, b3);
       }
-      if (w < end) {
-        const even = scaledHalf4(v128.load16x4_s(w), mask);
-        a0 = mulAdd(even, v128.load32_splat(q), a0);
-        a1 = mulAdd(even, v128.load32_splat(q, 4), a1);
-        a2 = mulAdd(even, v128.load32_splat(q, 8), a2);
-        a3 = mulAdd(even, v128.load32_splat(q, 12), a3);
+      const oddA0 = a0;
+      const oddA1 = a1;
+      const oddA2 = a2;
+      const oddA3 = a3;
+      const oddB0 = b0;
+      const oddB1 = b1;
+      const oddB2 = b2;
+      const oddB3 = b3;
+      a0 = f32x4.splat(0);
+      a1 = a0;
+      a2 = a0;
+      a3 = a0;
+      b0 = a0;
+      b1 = a0;
+      b2 = a0;
+      b3 = a0;
+      w = group;
+      q = x + tile * tileBytes;
+      for (; w < end; w += 32, q += 32) {
+        const u = scaledHalf4(v128.load16x4_s(w), mask);
+        const v = scaledHalf4(v128.load16x4_s(w, 8), mask);
+        const x4 = v128.load(q);
+        let p = v128.shuffle<i32>(x4, x4, 0, 0, 0, 0);
+        a0 = mulAdd(u, p, a0);
+        b0 = mulAdd(v, p, b0);
+        p = v128.shuffle<i32>(x4, x4, 1, 1, 1, 1);
+        a1 = mulAdd(u, p, a1);
+        b1 = mulAdd(v, p, b1);
+        p = v128.shuffle<i32>(x4, x4, 2, 2, 2, 2);
+        a2 = mulAdd(u, p, a2);
+        b2 = mulAdd(v, p, b2);
+        p = v128.shuffle<i32>(x4, x4, 3, 3, 3, 3);
+        a3 = mulAdd(u, p, a3);
+        b3 = mulAdd(v, p, b3);
       }
       const o = out + tile * (outBytes << 2) + (row << 2);
-      storeRows(o, f32x4.mul(f32x4.add(a0, b0), scale), a0, count);
-      storeRows(o + outBytes, f32x4.mul(f32x4.add(a1, b1), scale), a0, count);
-      storeRows(o + 2 * outBytes, f32x4.mul(f32x4.add(a2, b2), scale), a0, count);
-      storeRows(o + 3 * outBytes, f32x4.mul(f32x4.add(a3, b3), scale), a0, count);
+      storeRows(o, f32x4.mul(f32x4.add(a0, oddA0), scale), f32x4.mul(f32x4.add(b0, oddB0), scale), count);
+      storeRows(
+        o + outBytes,
+        f32x4.mul(f32x4.add(a1, oddA1), scale),
+        f32x4.mul(f32x4.add(b1, oddB1), scale),
+        count,
+      );
+      storeRows(
+        o + 2 * outBytes,
+        f32x4.mul(f32x4.add(a2, oddA2), scale),
+        f32x4.mul(f32x4.add(b2, oddB2), scale),
+        count,
+      );
+      storeRows(
+        o + 3 * outBytes,
+        f32x4.mul(f32x4.add(a3, oddA3), scale),
+        f32x4.mul(f32x4.add(b3, oddB3), scale),
+        count,
+      );
     }
   }
 }

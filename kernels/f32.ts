@@ -124,7 +124,9 @@ export function matvec_f32(
  *   weights  packed f32[rows, cols]   rowBegin a multiple of 8
  *   x        encoded f32, four positions a tile, `tileBytes` from tile to tile
  *
- * Four rows x four positions at a time: with two chains each that is eight accumulators.
+ * Eight rows x four positions at a time, first over the odd columns, then over the even ones: one chain of each sum at a time is
+ * eight accumulators and six values a column, which fit the registers. V8 11 brings all loads of an iteration to its front, so that
+ * a column of each chain at a time would spill.
  */
 export function matmul_f32(
   out: usize,
@@ -140,14 +142,12 @@ export function matmul_f32(
   assert((rowBegin & 7) === 0 && rowEnd <= rows);
   const groupBytes = cols << 5;
   const outBytes = rows << 2;
-  for (let row = rowBegin; row < rowEnd; row += 4) {
-    const group = weights + (row >> 3) * groupBytes + ((row & 4) << 2);
-    const count = min<usize>(rowEnd - row, 4);
+  for (let row = rowBegin; row < rowEnd; row += 8) {
+    const group = weights + (row >> 3) * groupBytes;
+    const end = group + groupBytes;
+    const count = rowEnd - row;
     for (let tile: usize = 0; tile < tiles; tile++) {
-      let w = group;
-      let q = x + tile * tileBytes;
-      const end = w + groupBytes;
-      const end2 = w + (groupBytes & ~63);
+      // a: rows 0..3 of positions 0..3; b: rows 4..7
       let a0 = f32x4.splat(0);
       let a1 = a0;
       let a2 = a0;
@@ -156,30 +156,63 @@ export function matmul_f32(
       let b1 = a0;
       let b2 = a0;
       let b3 = a0;
-      for (; w < end2; w += 64, q += 32) {
-        const even = v128.load(w);
-        const odd = v128.load(w, 32);
-        a0 = mulAdd(even, v128.load32_splat(q), a0);
-        a1 = mulAdd(even, v128.load32_splat(q, 4), a1);
-        a2 = mulAdd(even, v128.load32_splat(q, 8), a2);
-        a3 = mulAdd(even, v128.load32_splat(q, 12), a3);
-        b0 = mulAdd(odd, v128.load32_splat(q, 16), b0);
-        b1 = mulAdd(odd, v128.load32_splat(q, 20), b1);
-        b2 = mulAdd(odd, v128.load32_splat(q, 24), b2);
-        b3 = mulAdd(odd, v128.load32_splat(q, 28), b3);
+      let w = group + 32;
+      let q = x + tile * tileBytes + 16;
+      for (; w < end; w += 64, q += 32) {
+        const u = v128.load(w);
+        const v = v128.load(w, 16);
+        let p = v128.load32_splat(q);
+        a0 = mulAdd(u, p, a0);
+        b0 = mulAdd(v, p, b0);
+        p = v128.load32_splat(q, 4);
+        a1 = mulAdd(u, p, a1);
+        b1 = mulAdd(v, p, b1);
+        p = v128.load32_splat(q, 8);
+        a2 = mulAdd(u, p, a2);
+        b2 = mulAdd(v, p, b2);
+        p = v128.load32_splat(q, 12);
+        a3 = mulAdd(u, p, a3);
+        b3 = mulAdd(v, p, b3);
       }
-      if (w < end) {
-        const even = v128.load(w);
-        a0 = mulAdd(even, v128.load32_splat(q), a0);
-        a1 = mulAdd(even, v128.load32_splat(q, 4), a1);
-        a2 = mulAdd(even, v128.load32_splat(q, 8), a2);
-        a3 = mulAdd(even, v128.load32_splat(q, 12), a3);
+      const oddA0 = a0;
+      const oddA1 = a1;
+      const oddA2 = a2;
+      const oddA3 = a3;
+      const oddB0 = b0;
+      const oddB1 = b1;
+      const oddB2 = b2;
+      const oddB3 = b3;
+      a0 = f32x4.splat(0);
+      a1 = a0;
+      a2 = a0;
+      a3 = a0;
+      b0 = a0;
+      b1 = a0;
+      b2 = a0;
+      b3 = a0;
+      w = group;
+      q = x + tile * tileBytes;
+      for (; w < end; w += 64, q += 32) {
+        const u = v128.load(w);
+        const v = v128.load(w, 16);
+        let p = v128.load32_splat(q);
+        a0 = mulAdd(u, p, a0);
+        b0 = mulAdd(v, p, b0);
+        p = v128.load32_splat(q, 4);
+        a1 = mulAdd(u, p, a1);
+        b1 = mulAdd(v, p, b1);
+        p = v128.load32_splat(q, 8);
+        a2 = mulAdd(u, p, a2);
+        b2 = mulAdd(v, p, b2);
+        p = v128.load32_splat(q, 12);
+        a3 = mulAdd(u, p, a3);
+        b3 = mulAdd(v, p, b3);
       }
       const o = out + tile * (outBytes << 2) + (row << 2);
-      storeRows(o, f32x4.add(a0, b0), a0, count);
-      storeRows(o + outBytes, f32x4.add(a1, b1), a0, count);
-      storeRows(o + 2 * outBytes, f32x4.add(a2, b2), a0, count);
-      storeRows(o + 3 * outBytes, f32x4.add(a3, b3), a0, count);
+      storeRows(o, f32x4.add(a0, oddA0), f32x4.add(b0, oddB0), count);
+      storeRows(o + outBytes, f32x4.add(a1, oddA1), f32x4.add(b1, oddB1), count);
+      storeRows(o + 2 * outBytes, f32x4.add(a2, oddA2), f32x4.add(b2, oddB2), count);
+      storeRows(o + 3 * outBytes, f32x4.add(a3, oddA3), f32x4.add(b3, oddB3), count);
     }
   }
 }
