@@ -27,6 +27,29 @@ export function goldModel(name: string): Uint8Array {
   return readFileSync(sharedData(path)!);
 }
 
+/** Where SentencePiece 0.2.2 gives other ids for a text than 0.1.97. */
+export function goldTies(): {
+  readonly model: string;
+  readonly name: string;
+  readonly ids: readonly number[];
+}[] {
+  return lines<{ m: string; n: string; ids: number[] }>("ties-0.2.2").map(({ m, n, ids }) => ({
+    model: m,
+    name: n,
+    ids,
+  }));
+}
+
+/** The best encodings of a text, `n` of them asked for; undefined where the model has no such thing. */
+export function goldNBest(): {
+  readonly m: string;
+  readonly t: string;
+  readonly n: number;
+  readonly nbest?: readonly (readonly number[])[];
+}[] {
+  return lines("nbest");
+}
+
 export function goldEncodings(model: string): GoldEncoding[] {
   const texts = new Map(lines<{ n: string; b: string }>("nasty").map(({ n, b }) => [n, fromBase64(b)]));
   return lines<{ n: string; ids: number[]; dec: string }>(model).map(({ n, ids, dec }) => ({

@@ -29,27 +29,18 @@ const vocabularies = sharedData("bad/badvocab");
 
 describe.skipIf(!models || !references)("broken SentencePiece models", () => {
   /**
-   * Where the verdict is another than SentencePiece 0.2.2's (for reasons in tokenizer-study), or the model would need
-   * what is not supported. All others follow 0.2.2.
+   * Where the verdict is another than SentencePiece 0.2.2's (for reasons in tokenizer-study). All others follow 0.2.2.
    */
   const exceptions: Record<string, Verdict> = {
     // JSON is a vocabulary of another kind, and said to be
     json_tokenizer: "unsupported",
     // 0.2.2 refuses a NUL in a piece: real models have it
     nul_in_piece: "opens",
+    nul_in_piece_unigram: "opens",
+    nul_dup_unigram: "opens",
     // no order of merges follows from NaN
     score_nan: "refused",
   };
-
-  /** Sound or not, these are unigram models. */
-  const unsupported = new Set([
-    "all_scores_zero_unigram",
-    "model_type_0",
-    "model_type_9",
-    "nul_dup_unigram",
-    "nul_in_piece_unigram",
-    "spec_twice_merge",
-  ]);
 
   interface Reference {
     readonly case: string;
@@ -72,8 +63,7 @@ describe.skipIf(!models || !references)("broken SentencePiece models", () => {
       if (!present.has(name)) continue;
       found[name] = verdict(`${models}/${name}.model`);
       const loads = typeof reference === "object" && reference.load === "ok";
-      expected[name] =
-        exceptions[name] ?? (unsupported.has(name) ? "unsupported" : loads ? "opens" : "refused");
+      expected[name] = exceptions[name] ?? (loads ? "opens" : "refused");
     }
     expect(Object.keys(found).length).toBeGreaterThanOrEqual(79);
     expect(found).toEqual(expected);

@@ -4,6 +4,8 @@ import { PairSet, packCharacter } from "./cuts.js";
 import { MergeQueue, noKey } from "./merge-queue.js";
 import { isMatchable, type PieceList, pieceType } from "./piece-list.js";
 import { hashOf, type PieceTable } from "./piece-table.js";
+import type { Random } from "./random.js";
+import type { SampleOptions } from "./tokenizer.js";
 import type { UserDefined } from "./user-defined.js";
 import { leadLength } from "./utf8.js";
 import { maxCachedBytes, WordCache } from "./word-cache.js";
@@ -43,6 +45,8 @@ export class Bpe implements PieceAlgorithm {
   readonly #queue = new MergeQueue();
   #symbols = createSymbols(keptSymbols);
   #count = 0;
+  /** Whether to leave out the next merge; undefined when none is. */
+  #skips: (() => boolean) | undefined;
 
   constructor(table: PieceTable, userDefined: UserDefined | undefined) {
     this.#table = table;
@@ -88,6 +92,16 @@ export class Bpe implements PieceAlgorithm {
     this.#encodeWord(text, start, end, hash, out);
   }
 
+  /** BPE-dropout: each merge, when its turn comes, is left out with probability `alpha`. */
+  sample(text: Uint8Array, end: number, { alpha }: SampleOptions, random: Random, out: CodeList): void {
+    this.#skips = () => random() < alpha;
+    try {
+      this.encode(text, end, out);
+    } finally {
+      this.#skips = undefined;
+    }
+  }
+
   #encodeWord(text: Uint8Array, start: number, end: number, hash: number, out: CodeList): void {
     const length = end - start;
     if (length === 0) return;
@@ -96,7 +110,7 @@ export class Bpe implements PieceAlgorithm {
       out.push(lead < 0x80 ? this.#ascii[lead]! : this.#codeOf(text, start, length));
       return;
     }
-    if (length > maxCachedBytes) {
+    if (length > maxCachedBytes || this.#skips) {
       this.#mergeWord(text, start, end, out);
       return;
     }
@@ -175,6 +189,10 @@ export class Bpe implements PieceAlgorithm {
       // One of the two has been merged otherwise since, and this pair is gone. (Where another pair of the same score
       // stands there now, its turn has come as well.)
       if (merges[left] !== key) continue;
+      if (this.#skips?.()) {
+        merges[left] = noMerge;
+        continue;
+      }
       const right = next[left]!;
       const after = next[right]!;
       next[left] = after;

@@ -8,7 +8,7 @@ import { openTokenizer, type Tokenizer } from "./index.js";
 const llama2 = sharedData("tokenizers/llama2");
 const read = (path: string) => readFileSync(sharedData(path)!);
 
-/** All gold models but the unigram ones: BPE, char and word, with and without character maps. */
+/** BPE, unigram, char and word, with and without character maps. */
 const models = [
   "llama2",
   "bpe_nodummy_keep",
@@ -17,6 +17,10 @@ const models = [
   "bpe_custom_denorm",
   "char_bf_uds",
   "word_nmt",
+  "uni_nmt",
+  "uni_keepws",
+  "uni_uds",
+  "uni_nmtcf_bf_suf",
 ];
 
 describe.skipIf(!goldFolder).each(models)("against SentencePiece 0.1.97, with %s, the tokenizer", (model) => {

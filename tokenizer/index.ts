@@ -10,8 +10,11 @@ export { openTokenizer } from "./open.js";
 export type {
   DecodeOptions,
   EncodeOptions,
+  NBestEncoding,
   OpenOptions,
+  SampleOptions,
   StreamDecoder,
   Tokenizer,
+  UnigramTies,
   VocabularyData,
 } from "./tokenizer.js";

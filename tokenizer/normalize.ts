@@ -6,6 +6,17 @@ import { replacement, spaceMark, validLength } from "./utf8.js";
 const space = 0x20;
 const plainSpace = Uint8Array.of(space);
 
+/** A text as it is cut into pieces. */
+export interface NormalizedText {
+  readonly bytes: Uint8Array;
+  readonly length: number;
+  /**
+   * Where each byte comes from: the place in the input that it was made of, for byte `length` the place where the text
+   * ended. Undefined unless asked for.
+   */
+  readonly origins: Int32Array | undefined;
+}
+
 /** What a place in the input becomes: bytes [begin, end) of `bytes`, for `length` bytes of the input. */
 interface Step {
   bytes: Uint8Array;
@@ -24,7 +35,8 @@ export function normalize(
   input: Uint8Array,
   options: Normalization,
   userDefined: UserDefined | undefined,
-): { readonly bytes: Uint8Array; readonly length: number } {
+  withOrigins = false,
+): NormalizedText {
   const { removeExtraWhitespaces, characterMap } = options;
   const mark = options.escapeWhitespaces ? spaceMark : plainSpace;
   const isPlain = !userDefined && !characterMap;
@@ -39,21 +51,25 @@ export function normalize(
     }
   }
   // Nothing but spaces, or nothing at all, becomes nothing: not even the prefix is added.
-  if (at === stop) return { bytes: input, length: 0 };
+  if (at === stop) return { bytes: input, length: 0, origins: withOrigins ? Int32Array.of(at) : undefined };
 
   const out = new ByteList(stop + (stop >> 1) + 16);
+  const origins = withOrigins ? new OriginList() : undefined;
   if (options.addDummyPrefix && !options.whitespaceAsSuffix) out.append(mark, 0, mark.length);
+  origins?.fill(out.length, at);
 
   let afterSpace = removeExtraWhitespaces;
   while (at < stop) {
     const byte = input[at]!;
     if (isPlain && byte < 0x80 && byte !== space) {
       out.push(byte);
+      origins?.fill(out.length, at);
       at++;
       afterSpace = false;
       continue;
     }
     readStep(input, at, options, userDefined, step);
+    const from = at;
     at += step.length;
     const { bytes, end } = step;
     let i = step.begin;
@@ -63,15 +79,43 @@ export function normalize(
       if (bytes[i] === space) out.append(mark, 0, mark.length);
       else out.push(bytes[i]!);
     }
+    origins?.fill(out.length, from);
     afterSpace = removeExtraWhitespaces && bytes[end - 1] === space;
   }
 
   if (removeExtraWhitespaces) {
     // This drops a literal U+2581 at the end as well, and the prefix where nothing is left: so does SentencePiece.
-    while (endsWith(out, mark)) out.length -= mark.length;
+    while (endsWith(out, mark)) {
+      out.length -= mark.length;
+      at = origins?.cut(out.length) ?? at;
+    }
   }
   if (options.addDummyPrefix && options.whitespaceAsSuffix) out.append(mark, 0, mark.length);
-  return out;
+  origins?.fill(out.length + 1, at);
+  return { bytes: out.bytes, length: out.length, origins: origins?.places };
+}
+
+/** The origins of the bytes written so far. */
+class OriginList {
+  places = new Int32Array(256);
+  #length = 0;
+
+  /** All bytes from the last call's to `length` come from `place`. */
+  fill(length: number, place: number): void {
+    if (length > this.places.length) {
+      const larger = new Int32Array(2 * length);
+      larger.set(this.places);
+      this.places = larger;
+    }
+    this.places.fill(place, this.#length, length);
+    this.#length = length;
+  }
+
+  /** Drops all bytes from `length` on; gives the origin of the first of them. */
+  cut(length: number): number {
+    this.#length = length;
+    return this.places[length]!;
+  }
 }
 
 /** The longest user-defined symbol, else the longest rule, else a valid character, else a byte that is none. */

@@ -198,16 +198,6 @@ describe("a contradictory model", () => {
     }));
     expect(() => open([...specialPieces, ...pieces])).toThrow("expected at most 1024 pieces that collide");
   });
-
-  it("is another thing than a unigram model, which is sound but not supported", () => {
-    const bytes = writeModelProto({
-      pieces: [...specialPieces, { piece: "a" }],
-      trainer: { modelType: 1 },
-      normalizer: {},
-    });
-    expect(() => openTokenizer(bytes)).toThrow(UnsupportedTokenizerError);
-    expect(() => openTokenizer(bytes)).toThrow("found a unigram model, which is not supported");
-  });
 });
 
 describe("a model's self-test", () => {

@@ -20,7 +20,7 @@ export function openTokenizer(source: Uint8Array | VocabularyData, options: Open
   if (ArrayBuffer.isView(source)) {
     // as a plain Uint8Array: Node's Buffer has a slice() that does not copy
     const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-    return new SentencePieceTokenizer(readBytes(bytes, name, options));
+    return new SentencePieceTokenizer(readBytes(bytes, name, options), options.unigramTies);
   }
   if (!Array.isArray(source?.tokens)) {
     throw new TypeError(

@@ -1,18 +1,23 @@
-import type { PieceAlgorithm } from "./algorithm.js";
-import { Bpe } from "./bpe.js";
 import { checkModel } from "./check-model.js";
-import { CodeList } from "./code-list.js";
 import { DecodeTable, PieceDecoder } from "./decode.js";
 import { DenormalizingDecoder } from "./denormalize.js";
-import { cannotOpen, TokenizerError, unsupported } from "./errors.js";
+import { Encoder, type IdSink, mostNBest } from "./encoder.js";
+import { cannotOpen, TokenizerError } from "./errors.js";
 import type { TokenizerModel } from "./model.js";
-import { normalize } from "./normalize.js";
-import { byteOfPiece, idsOfType, pieceText, pieceType } from "./piece-list.js";
+import type { NormalizedText } from "./normalize.js";
+import { pieceText, pieceType } from "./piece-list.js";
 import { hashOf, PieceTable } from "./piece-table.js";
-import type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from "./tokenizer.js";
-import { createUserDefined, type UserDefined } from "./user-defined.js";
+import { createRandom } from "./random.js";
+import type {
+  DecodeOptions,
+  EncodeOptions,
+  NBestEncoding,
+  SampleOptions,
+  StreamDecoder,
+  Tokenizer,
+  UnigramTies,
+} from "./tokenizer.js";
 import { decodeUtf8, encodeUtf8 } from "./utf8.js";
-import { CharModel, WordModel } from "./word-and-char.js";
 
 /**
  * The longest text, in bytes of UTF-8. Spaces take three bytes once they are escaped, and positions in the result
@@ -28,40 +33,45 @@ export class SentencePieceTokenizer implements Tokenizer {
   readonly unk: number;
   readonly #model: TokenizerModel;
   readonly #table: PieceTable;
-  readonly #userDefined: UserDefined | undefined;
-  readonly #algorithm: PieceAlgorithm;
+  readonly #encoder: Encoder;
   readonly #decodeTable: DecodeTable;
-  /** The id of each byte's piece, in models with byte fallback. */
-  readonly #byteIds: Uint32Array;
 
   /**
    * @throws TokenizerError for a model that contradicts itself or fails its own tests
-   * @throws UnsupportedTokenizerError for a model of an algorithm that is not handled
    */
-  constructor(model: TokenizerModel) {
+  constructor(model: TokenizerModel, unigramTies: UnigramTies = "float64") {
     checkModel(model);
     const { pieces } = model;
     this.#model = model;
     this.#table = new PieceTable(pieces, model.name);
-    this.#userDefined = createUserDefined(pieces);
-    this.#algorithm = createAlgorithm(model, this.#table, this.#userDefined);
+    this.#encoder = new Encoder(model, this.#table, unigramTies);
     this.#decodeTable = new DecodeTable(model);
     this.vocabSize = pieces.count;
     this.bos = model.bos;
     this.eos = model.eos;
     this.unk = pieces.types.indexOf(pieceType.unknown);
-
-    this.#byteIds = new Uint32Array(256);
-    for (const id of idsOfType(pieces, pieceType.byte)) this.#byteIds[byteOfPiece(pieces, id)] = id;
     this.#test();
   }
 
   encode(text: string | Uint8Array, options: EncodeOptions = {}): number[] {
     const ids: number[] = [];
     if (options.bos) ids.push(this.#special("bos"));
-    this.#encode(text, (id) => ids.push(id));
+    const add: IdSink = (id) => ids.push(id);
+    const normalized = this.#normalize(text, false);
+    if (options.sample) {
+      this.#encoder.sample(normalized, checked(options.sample), createRandom(options.sample.seed), add);
+    } else this.#encoder.encode(normalized, add);
     if (options.eos) ids.push(this.#special("eos"));
     return ids;
+  }
+
+  encodeNBest(text: string | Uint8Array, count: number): NBestEncoding[] {
+    if (!(Number.isInteger(count) && count >= 1 && count <= mostNBest)) {
+      throw new RangeError(
+        `Cannot list the best encodings: expected a number of them from 1 to ${mostNBest}, found ${count}`,
+      );
+    }
+    return this.#encoder.nBest(this.#normalize(text, false), count);
   }
 
   decode(ids: Iterable<number>, options?: DecodeOptions): string {
@@ -88,40 +98,14 @@ export class SentencePieceTokenizer implements Tokenizer {
     return id < 0 ? undefined : id;
   }
 
-  /** Gives each id with the bytes of the normalized text that it stands for. */
-  #encode(
-    text: string | Uint8Array,
-    add: (id: number, normalized: Uint8Array, begin: number, end: number) => void,
-  ): void {
+  #normalize(text: string | Uint8Array, withOrigins: boolean): NormalizedText {
     const input = typeof text === "string" ? encodeUtf8(text) : text;
     if (input.length > maxTextBytes) {
       throw new RangeError(
         `Cannot encode a text: expected at most ${maxTextBytes} bytes of UTF-8, found ${input.length}`,
       );
     }
-    const { bytes, length } = normalize(input, this.#model.normalization, this.#userDefined);
-    const list = new CodeList(Math.max(16, length >> 1));
-    this.#algorithm.encode(bytes, length, list);
-
-    const { starts, ends } = this.#model.pieces;
-    const { codes } = list;
-    let at = 0;
-    for (let i = 0; i < list.length; i++) {
-      const code = codes[i]!;
-      if (code >= 0) {
-        const end = at + ends[code]! - starts[code]!;
-        add(code, bytes, at, end);
-        at = end;
-      } else if (this.#model.byteFallback) {
-        for (const end = at - code; at < end; at++) add(this.#byteIds[bytes[at]!]!, bytes, at, at + 1);
-      } else {
-        // a run of unknown characters becomes one unk
-        const begin = at;
-        at -= code;
-        while (i + 1 < list.length && codes[i + 1]! < 0) at -= codes[++i]!;
-        add(this.unk, bytes, begin, at);
-      }
-    }
+    return this.#encoder.normalize(input, this.#model.normalization, withOrigins);
   }
 
   #special(name: "bos" | "eos"): number {
@@ -138,8 +122,11 @@ export class SentencePieceTokenizer implements Tokenizer {
   #test(): void {
     for (const { input, expected } of this.#model.selfTests) {
       const found: string[] = [];
-      this.#encode(input, (id, normalized, begin, end) => {
-        found.push(id === this.unk ? decodeUtf8(normalized, begin, end) : pieceText(this.#model.pieces, id));
+      const normalized = this.#normalize(input, false);
+      this.#encoder.encode(normalized, (id, begin, end) => {
+        found.push(
+          id === this.unk ? decodeUtf8(normalized.bytes, begin, end) : pieceText(this.#model.pieces, id),
+        );
       });
       const wanted = decodeUtf8(expected, 0, expected.length);
       if (found.join(" ") !== wanted) {
@@ -153,22 +140,13 @@ export class SentencePieceTokenizer implements Tokenizer {
   }
 }
 
-function createAlgorithm(
-  { name, algorithm }: TokenizerModel,
-  table: PieceTable,
-  userDefined: UserDefined | undefined,
-): PieceAlgorithm {
-  switch (algorithm) {
-    case "bpe":
-      return new Bpe(table, userDefined);
-    case "char":
-      return new CharModel(table, userDefined);
-    case "word":
-      return new WordModel(table);
-    case "unigram":
-      throw unsupported(
-        name,
-        "expected a BPE, word or char model, found a unigram model, which is not supported",
-      );
+function checked(sample: SampleOptions): SampleOptions {
+  const { alpha, nBest } = sample;
+  if (!(alpha >= 0 && alpha < Number.POSITIVE_INFINITY)) {
+    throw new RangeError(`Cannot sample: expected an alpha of 0 or more, found ${alpha}`);
   }
+  if (nBest !== undefined && !(Number.isInteger(nBest) && nBest >= 1 && nBest <= mostNBest)) {
+    throw new RangeError(`Cannot sample: expected an nBest from 1 to ${mostNBest}, found ${nBest}`);
+  }
+  return sample;
 }

@@ -11,6 +11,13 @@ export interface Tokenizer {
   encode(text: string | Uint8Array, options?: EncodeOptions): number[];
 
   /**
+   * The `count` best ways to encode a text, at most 512, the best first, with their scores. Fewer where there are fewer.
+   *
+   * @throws TokenizerError for a vocabulary that is not of the unigram type: others know one way only.
+   */
+  encodeNBest(text: string | Uint8Array, count: number): NBestEncoding[];
+
+  /**
    * The text of ids. Control pieces are invisible; byte pieces that make no UTF-8 become one U+FFFD each.
    *
    * @throws RangeError for an id that is not in the vocabulary.
@@ -57,7 +64,34 @@ export interface EncodeOptions {
   readonly bos?: boolean | undefined;
   /** Put the eos id at the end. */
   readonly eos?: boolean | undefined;
+  /** Encode in one of the many possible ways, drawn at random, as is done in training. Unigram and BPE only. */
+  readonly sample?: SampleOptions | undefined;
 }
+
+export interface SampleOptions {
+  /** The same seed (32 bits of it) draws the same encoding. */
+  readonly seed: number;
+  /**
+   * Unigram: an encoding is drawn with probability proportional to exp(alpha * score), so that 0 makes all alike and a
+   * large alpha draws the best. BPE: the probability that a merge is left out (BPE-dropout), from 0 to 1.
+   */
+  readonly alpha: number;
+  /** Unigram: draw from this many of the best encodings, at most 512. Otherwise from all there are. */
+  readonly nBest?: number | undefined;
+}
+
+export interface NBestEncoding {
+  readonly ids: readonly number[];
+  /** The sum of the pieces' scores, in float32. */
+  readonly score: number;
+}
+
+/**
+ * Unigram scores are added in float32, and which of two encodings with nearly the same score wins depends on how:
+ * "float64" compares a new sum before it is rounded, as SentencePiece up to 0.1.97 does, "float32" rounds it first, as
+ * 0.2.2 does.
+ */
+export type UnigramTies = "float64" | "float32";
 
 export interface DecodeOptions {
   /**
@@ -70,6 +104,8 @@ export interface DecodeOptions {
 export interface OpenOptions {
   /** What to call the vocabulary in error messages, such as the file's name. */
   readonly name?: string | undefined;
+  /** Which version of SentencePiece to follow where unigram encodings tie; "float64" (0.1.97) unless given. */
+  readonly unigramTies?: UnigramTies | undefined;
   /**
    * Told of what may well be wrong and is no error: a SentencePiece model without its specs, which a download cut short
    * at the wrong place looks like.
