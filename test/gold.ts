@@ -12,6 +12,8 @@ export interface GoldEncoding {
   readonly name: string;
   readonly text: Uint8Array;
   readonly ids: readonly number[];
+  /** Where each piece begins and ends in the text, in bytes. */
+  readonly offsets: readonly number[];
   /** What the ids decode to. */
   readonly decoded: string;
 }
@@ -50,14 +52,29 @@ export function goldNBest(): {
   return lines("nbest");
 }
 
+/** Texts encoded with SentencePiece's extra options: id, begin and end in bytes, piece. */
+export function goldExtra(): {
+  readonly m: string;
+  readonly opt?: string;
+  readonly out?: readonly {
+    readonly t: string;
+    readonly pieces: readonly (readonly [id: number, begin: number, end: number, piece: string])[];
+  }[];
+}[] {
+  return lines("extra");
+}
+
 export function goldEncodings(model: string): GoldEncoding[] {
   const texts = new Map(lines<{ n: string; b: string }>("nasty").map(({ n, b }) => [n, fromBase64(b)]));
-  return lines<{ n: string; ids: number[]; dec: string }>(model).map(({ n, ids, dec }) => ({
-    name: n,
-    text: texts.get(n)!,
-    ids,
-    decoded: fromBase64(dec).toString(),
-  }));
+  return lines<{ n: string; ids: number[]; off: number[]; dec: string }>(model).map(
+    ({ n, ids, off, dec }) => ({
+      name: n,
+      text: texts.get(n)!,
+      ids,
+      offsets: off,
+      decoded: fromBase64(dec).toString(),
+    }),
+  );
 }
 
 export function goldDecodings(model: string): GoldDecoding[] {

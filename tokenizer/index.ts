@@ -9,9 +9,11 @@ export { TokenizerError, UnsupportedTokenizerError } from "./errors.js";
 export { openTokenizer } from "./open.js";
 export type {
   DecodeOptions,
+  EncodedPiece,
   EncodeOptions,
   NBestEncoding,
   OpenOptions,
+  PieceOptions,
   SampleOptions,
   StreamDecoder,
   Tokenizer,

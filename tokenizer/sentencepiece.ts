@@ -10,14 +10,17 @@ import { hashOf, PieceTable } from "./piece-table.js";
 import { createRandom } from "./random.js";
 import type {
   DecodeOptions,
+  EncodedPiece,
   EncodeOptions,
   NBestEncoding,
+  PieceOptions,
   SampleOptions,
   StreamDecoder,
   Tokenizer,
   UnigramTies,
 } from "./tokenizer.js";
 import { decodeUtf8, encodeUtf8 } from "./utf8.js";
+import { Utf16Offsets } from "./utf16-offsets.js";
 
 /**
  * The longest text, in bytes of UTF-8. Spaces take three bytes once they are escaped, and positions in the result
@@ -56,13 +59,43 @@ export class SentencePieceTokenizer implements Tokenizer {
   encode(text: string | Uint8Array, options: EncodeOptions = {}): number[] {
     const ids: number[] = [];
     if (options.bos) ids.push(this.#special("bos"));
-    const add: IdSink = (id) => ids.push(id);
-    const normalized = this.#normalize(text, false);
-    if (options.sample) {
-      this.#encoder.sample(normalized, checked(options.sample), createRandom(options.sample.seed), add);
-    } else this.#encoder.encode(normalized, add);
+    this.#encode(this.#normalize(inputOf(text), false), options, (id) => ids.push(id));
     if (options.eos) ids.push(this.#special("eos"));
     return ids;
+  }
+
+  encodePieces(text: string | Uint8Array, options: PieceOptions = {}): EncodedPiece[] {
+    const input = inputOf(text);
+    const offsets = typeof text === "string" ? new Utf16Offsets(input) : undefined;
+    const place = (byte: number) => offsets?.at(byte) ?? byte;
+    const normalized = this.#normalize(input, true);
+    const pieces: EncodedPiece[] = [];
+    this.#encode(normalized, options, (id, begin, end) => {
+      const piece = id === this.unk ? decodeUtf8(normalized.bytes, begin, end) : this.piece(id);
+      const origins = normalized.origins!;
+      pieces.push({ id, piece, begin: place(origins[begin]!), end: place(origins[end]!) });
+    });
+
+    const special = (name: "bos" | "eos") => {
+      const id = this.#special(name);
+      return { id, piece: this.piece(id), begin: 0, end: 0 };
+    };
+    for (const step of options.extra ?? []) {
+      if (step === "bos") pieces.unshift(special("bos"));
+      else if (step === "eos") pieces.push(special("eos"));
+      else if (step === "reverse") pieces.reverse();
+      else if (step === "unk") {
+        const piece = this.piece(this.unk);
+        pieces.forEach((found, i) => {
+          if (found.id === this.unk) pieces[i] = { ...found, piece };
+        });
+      } else {
+        throw new RangeError(`Cannot encode: expected an extra of bos, eos, reverse or unk, found ${step}`);
+      }
+    }
+    if (options.bos) pieces.unshift(special("bos"));
+    if (options.eos) pieces.push(special("eos"));
+    return pieces;
   }
 
   encodeNBest(text: string | Uint8Array, count: number): NBestEncoding[] {
@@ -71,7 +104,7 @@ export class SentencePieceTokenizer implements Tokenizer {
         `Cannot list the best encodings: expected a number of them from 1 to ${mostNBest}, found ${count}`,
       );
     }
-    return this.#encoder.nBest(this.#normalize(text, false), count);
+    return this.#encoder.nBest(this.#normalize(inputOf(text), false), count);
   }
 
   decode(ids: Iterable<number>, options?: DecodeOptions): string {
@@ -98,13 +131,12 @@ export class SentencePieceTokenizer implements Tokenizer {
     return id < 0 ? undefined : id;
   }
 
-  #normalize(text: string | Uint8Array, withOrigins: boolean): NormalizedText {
-    const input = typeof text === "string" ? encodeUtf8(text) : text;
-    if (input.length > maxTextBytes) {
-      throw new RangeError(
-        `Cannot encode a text: expected at most ${maxTextBytes} bytes of UTF-8, found ${input.length}`,
-      );
-    }
+  #encode(text: NormalizedText, { sample }: EncodeOptions, add: IdSink): void {
+    if (sample) this.#encoder.sample(text, checked(sample), createRandom(sample.seed), add);
+    else this.#encoder.encode(text, add);
+  }
+
+  #normalize(input: Uint8Array, withOrigins: boolean): NormalizedText {
     return this.#encoder.normalize(input, this.#model.normalization, withOrigins);
   }
 
@@ -138,6 +170,17 @@ export class SentencePieceTokenizer implements Tokenizer {
       }
     }
   }
+}
+
+/** @throws RangeError for a text that is too long */
+function inputOf(text: string | Uint8Array): Uint8Array {
+  const input = typeof text === "string" ? encodeUtf8(text) : text;
+  if (input.length > maxTextBytes) {
+    throw new RangeError(
+      `Cannot encode a text: expected at most ${maxTextBytes} bytes of UTF-8, found ${input.length}`,
+    );
+  }
+  return input;
 }
 
 function checked(sample: SampleOptions): SampleOptions {

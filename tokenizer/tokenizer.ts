@@ -11,6 +11,12 @@ export interface Tokenizer {
   encode(text: string | Uint8Array, options?: EncodeOptions): number[];
 
   /**
+   * The pieces of a text, each with the part of the text that it was made of: what `encode` gives, in detail. Characters
+   * of a string are counted in UTF-16 units, as JavaScript does, those of a byte array in bytes.
+   */
+  encodePieces(text: string | Uint8Array, options?: PieceOptions): EncodedPiece[];
+
+  /**
    * The `count` best ways to encode a text, at most 512, the best first, with their scores. Fewer where there are fewer.
    *
    * @throws TokenizerError for a vocabulary that is not of the unigram type: others know one way only.
@@ -66,6 +72,27 @@ export interface EncodeOptions {
   readonly eos?: boolean | undefined;
   /** Encode in one of the many possible ways, drawn at random, as is done in training. Unigram and BPE only. */
   readonly sample?: SampleOptions | undefined;
+}
+
+export interface PieceOptions extends EncodeOptions {
+  /**
+   * What to do with the pieces, in this order, before `bos` and `eos` are added: SentencePiece's extra options. "unk"
+   * names unknown pieces `<unk>` instead of what they stand for.
+   */
+  readonly extra?: readonly ("bos" | "eos" | "reverse" | "unk")[] | undefined;
+}
+
+export interface EncodedPiece {
+  readonly id: number;
+  /** The piece as it stands in the vocabulary; for an unknown one what it stands for, once normalized. */
+  readonly piece: string;
+  /**
+   * Where the text begins and ends that the piece was made of: `text.slice(begin, end)`. The space put in front of a
+   * text takes no room in it; of a character's byte pieces the last one has the character, the others nothing; bos and
+   * eos are 0, 0.
+   */
+  readonly begin: number;
+  readonly end: number;
 }
 
 export interface SampleOptions {
