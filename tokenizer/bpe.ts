@@ -2,12 +2,13 @@ import type { PieceAlgorithm } from "./algorithm.js";
 import type { CodeList } from "./code-list.js";
 import { PairSet, packCharacter } from "./cuts.js";
 import { MergeQueue, noKey } from "./merge-queue.js";
+import type { Merges } from "./merges.js";
 import { isMatchable, type PieceList, pieceType } from "./piece-list.js";
 import { hashOf, type PieceTable } from "./piece-table.js";
 import type { Random } from "./random.js";
 import type { SampleOptions } from "./tokenizer.js";
 import type { UserDefined } from "./user-defined.js";
-import { leadLength } from "./utf8.js";
+import { leadLength, spaceMark } from "./utf8.js";
 import { maxCachedBytes, WordCache } from "./word-cache.js";
 
 /** A merge is ordered by score, then from the left: rank * maxSymbols + position, exact in a float64. */
@@ -48,7 +49,18 @@ export class Bpe implements PieceAlgorithm {
   /** Whether to leave out the next merge; undefined when none is. */
   #skips: (() => boolean) | undefined;
 
-  constructor(table: PieceTable, userDefined: UserDefined | undefined) {
+  /** The order of merges, where it is not that of the scores. */
+  readonly #merges: Merges | undefined;
+  /** A character that begins a word, whatever pieces there are; -1 where none does. */
+  readonly #wordStart: number;
+
+  constructor(
+    table: PieceTable,
+    userDefined: UserDefined | undefined,
+    { merges, splitsWords = false }: { merges?: Merges | undefined; splitsWords?: boolean } = {},
+  ) {
+    this.#merges = merges;
+    this.#wordStart = splitsWords ? packCharacter(spaceMark, 0, spaceMark.length) : -1;
     this.#table = table;
     this.#pieces = table.pieces;
     this.#userDefined = userDefined;
@@ -80,7 +92,7 @@ export class Bpe implements PieceAlgorithm {
       const lead = text[at]!;
       const length = lead < 0x80 ? 1 : Math.min(leadLength(lead), end - at);
       const character = length === 1 ? lead : packCharacter(text, at, length);
-      if (at > start && !this.#pairs.has(previous, character)) {
+      if (at > start && (!this.#pairs.has(previous, character) || character === this.#wordStart)) {
         this.#encodeWord(text, start, at, hash, out);
         start = at;
         hash = 0;
@@ -221,7 +233,7 @@ export class Bpe implements PieceAlgorithm {
     const hash = (Math.imul(hashes[left]!, this.#table.powers[stop - middle]!) + hashes[right]!) | 0;
     const id = this.#table.find(text, start, stop - start, hash);
     if (id < 0) return;
-    const rank = this.#ranks[id]!;
+    const rank = this.#merges ? this.#merges.rank(codes[left]!, codes[right]!) : this.#ranks[id]!;
     if (rank < 0) return;
     const key = rank * maxSymbols + left;
     merges[left] = key;

@@ -114,14 +114,14 @@ export class Encoder {
 }
 
 function createAlgorithm(
-  { name, algorithm, pieces }: TokenizerModel,
+  { name, algorithm, pieces, merges, normalization }: TokenizerModel,
   table: PieceTable,
   userDefined: UserDefined | undefined,
   ties: UnigramTies,
 ): PieceAlgorithm {
   switch (algorithm) {
     case "bpe":
-      return new Bpe(table, userDefined);
+      return new Bpe(table, userDefined, { merges, splitsWords: normalization.splitsWords });
     case "char":
       return new CharModel(table, userDefined);
     case "word":

@@ -2,7 +2,7 @@
  * cria/tokenizer: SentencePiece for Llama 2, in plain TypeScript, for browsers and Node, on its own.
  *
  *     import { openTokenizer } from "cria/tokenizer";
- *     const tokenizer = openTokenizer(bytes);          // tokenizer.model, a GGUF file, llama2.c's tokenizer.bin
+ *     const tokenizer = openTokenizer(bytes);          // tokenizer.model, GGUF, tokenizer.bin, tokenizer.json
  *     tokenizer.encode("Hello world", { bos: true });  // [1, 15043, 3186]
  */
 export { TokenizerError, UnsupportedTokenizerError } from "./errors.js";

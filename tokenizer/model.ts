@@ -1,4 +1,5 @@
 import type { CharacterMap } from "./character-map.js";
+import type { Merges } from "./merges.js";
 import type { PieceList } from "./piece-list.js";
 
 /** How text becomes pieces. */
@@ -8,6 +9,13 @@ export type Algorithm = "bpe" | "unigram" | "word" | "char";
 export interface Normalization {
   /** Put a space in front of the text, so that its first word is written as the words inside it are. */
   readonly addDummyPrefix: boolean;
+  /**
+   * Where that happens when special tokens divide the text: in front of every part, or of every part that does not begin
+   * with a space, or of such a part at the text's start only.
+   */
+  readonly prefix: "always" | "unless spaced" | "start, unless spaced";
+  /** Cut in front of every U+2581 before merging. */
+  readonly splitsWords: boolean;
   /** Drop spaces at both ends and all but one of those in between. */
   readonly removeExtraWhitespaces: boolean;
   /** Write spaces as U+2581. */
@@ -27,6 +35,8 @@ export interface TokenizerModel {
   readonly name: string;
   readonly algorithm: Algorithm;
   readonly pieces: PieceList;
+  /** The order of BPE's merges, where it does not follow from scores. */
+  readonly merges?: Merges | undefined;
   /** Unknown characters become their bytes' pieces instead of unk. */
   readonly byteFallback: boolean;
   readonly normalization: Normalization;
@@ -36,8 +46,24 @@ export interface TokenizerModel {
   readonly unkSurface: string;
   readonly bos: number | undefined;
   readonly eos: number | undefined;
+  /** What may be found in a text as a token of its own, where that is asked for. Unless given: the control pieces. */
+  readonly specials?: readonly SpecialToken[] | undefined;
   /** Texts that have to become these pieces (joined by spaces), or the model is not used. */
   readonly selfTests: readonly { readonly input: Uint8Array; readonly expected: Uint8Array }[];
+}
+
+/** A piece that is found in text by its name, with Hugging Face's flags. */
+export interface SpecialToken {
+  readonly id: number;
+  readonly content: Uint8Array;
+  /** Takes the white space to its left with it. */
+  readonly lstrip: boolean;
+  /** Takes the white space to its right with it. */
+  readonly rstrip: boolean;
+  /** Is found only where no letter, digit or underscore stands beside it. */
+  readonly singleWord: boolean;
+  /** Is looked for in the normalized text, by its own normalized form (`▁<s>`), instead of in the text. */
+  readonly normalized: boolean;
 }
 
 /** SentencePiece's default for unk in decoded text: a double question mark between spaces. */
@@ -46,6 +72,8 @@ export const defaultUnkSurface = " \u2047 ";
 /** What llama2.c and llama.cpp take for granted: a space in front and nothing else. */
 export const plainNormalization: Normalization = {
   addDummyPrefix: true,
+  prefix: "always",
+  splitsWords: false,
   removeExtraWhitespaces: false,
   escapeWhitespaces: true,
   whitespaceAsSuffix: false,

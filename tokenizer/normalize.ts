@@ -55,7 +55,13 @@ export function normalize(
 
   const out = new ByteList(stop + (stop >> 1) + 16);
   const origins = withOrigins ? new OriginList() : undefined;
-  if (options.addDummyPrefix && !options.whitespaceAsSuffix) out.append(mark, 0, mark.length);
+  if (
+    options.addDummyPrefix &&
+    !options.whitespaceAsSuffix &&
+    !(options.prefix !== "always" && isSpaced(input))
+  ) {
+    out.append(mark, 0, mark.length);
+  }
   origins?.fill(out.length, at);
 
   let afterSpace = removeExtraWhitespaces;
@@ -149,6 +155,11 @@ function readStep(
   step.begin = at;
   step.end = at + length;
   step.length = length;
+}
+
+/** Whether a text begins with a space, be it written as U+2581. */
+function isSpaced(text: Uint8Array): boolean {
+  return text[0] === space || spaceMark.every((byte, i) => text[i] === byte);
 }
 
 function endsWith(list: ByteList, mark: Uint8Array): boolean {

@@ -1,7 +1,8 @@
-import { cannotOpen, unsupported } from "./errors.js";
+import { cannotOpen } from "./errors.js";
 import { isGguf, readGguf } from "./formats/gguf.js";
 import { isLlama2c, readLlama2c } from "./formats/llama2c.js";
 import { readModelProto } from "./formats/model-proto.js";
+import { readTokenizerJson } from "./formats/tokenizer-json.js";
 import { readVocabularyData } from "./formats/vocabulary-data.js";
 import type { TokenizerModel } from "./model.js";
 import { isJson, recognize } from "./recognize.js";
@@ -10,7 +11,7 @@ import type { OpenOptions, Tokenizer, VocabularyData } from "./tokenizer.js";
 
 /**
  * Opens a vocabulary: the bytes of a SentencePiece model (tokenizer.model), of a GGUF file or its beginning, or of
- * llama2.c's tokenizer.bin, told apart by what they hold; or a vocabulary as plain data.
+ * llama2.c's tokenizer.bin, or Hugging Face's tokenizer.json, told apart by what they hold; or a vocabulary as plain data.
  *
  * @throws TokenizerError for a vocabulary that is damaged or contradicts itself
  * @throws UnsupportedTokenizerError for one that is sound, but that this version would not tokenize exactly
@@ -35,12 +36,7 @@ function readBytes(bytes: Uint8Array, name: string, options: OpenOptions): Token
   if (mistaken) throw cannotOpen(name, `expected a vocabulary, found ${mistaken}`);
   if (isGguf(bytes)) return readGguf(bytes, name);
   if (isLlama2c(bytes)) return readLlama2c(bytes, name);
-  if (isJson(bytes)) {
-    throw unsupported(
-      name,
-      "expected a SentencePiece model, a GGUF file or llama2.c's tokenizer.bin, found JSON",
-    );
-  }
+  if (isJson(bytes)) return readTokenizerJson(bytes, name);
   // A ModelProto has no magic number, so that anything else is read as one.
   return readModelProto(bytes, name, options.onWarning);
 }

@@ -82,6 +82,8 @@ export function readModelProto(
     pieces: list,
     byteFallback: trainer.byteFallback,
     normalization: {
+      prefix: "always",
+      splitsWords: false,
       addDummyPrefix: normalizer.addDummyPrefix,
       removeExtraWhitespaces: normalizer.removeExtraWhitespaces,
       escapeWhitespaces: normalizer.escapeWhitespaces,
