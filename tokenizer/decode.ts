@@ -14,10 +14,13 @@ export class DecodeTable {
    * piece until there is some text.
    */
   readonly strip: "never" | "once" | "until text";
+  /** Whether an invisible piece ends that, too. */
+  readonly keepsSpaceAfterControl: boolean;
 
   constructor(model: TokenizerModel) {
     const { pieces, normalization } = model;
     this.#model = model;
+    this.keepsSpaceAfterControl = model.keepsSpaceAfterControl ?? false;
     this.#bytes = new Int16Array(pieces.count).fill(-1);
     for (const id of idsOfType(pieces, pieceType.byte)) this.#bytes[id] = byteOfPiece(pieces, id);
     if (normalization.removeExtraWhitespaces) this.strip = "until text";
@@ -97,7 +100,11 @@ export class PieceDecoder implements StreamDecoder {
 
   #pieceText(id: number): string {
     const text = this.#table.text(id);
-    if (!this.#strips || text === "") return text;
+    if (!this.#strips) return text;
+    if (text === "") {
+      this.#strips = !this.#table.keepsSpaceAfterControl;
+      return text;
+    }
     if (!this.#table.beginsWithSpace(id)) {
       this.#strips = false;
       return text;

@@ -18,6 +18,8 @@ export interface Normalization {
   readonly splitsWords: boolean;
   /** Drop spaces at both ends and all but one of those in between. */
   readonly removeExtraWhitespaces: boolean;
+  /** Leave malformed bytes as they are, instead of U+FFFD for each. */
+  readonly keepsMalformed?: boolean;
   /** Write spaces as U+2581. */
   readonly escapeWhitespaces: boolean;
   /** The dummy prefix is a suffix instead, since words carry the space behind them. */
@@ -44,6 +46,8 @@ export interface TokenizerModel {
   readonly denormalizationMap: CharacterMap | undefined;
   /** What unk becomes in decoded text. */
   readonly unkSurface: string;
+  /** Invisible pieces count as a text's first: the space of the piece after them is kept. */
+  readonly keepsSpaceAfterControl?: boolean;
   readonly bos: number | undefined;
   readonly eos: number | undefined;
   /** What may be found in a text as a token of its own, where that is asked for. Unless given: the control pieces. */
@@ -79,3 +83,13 @@ export const plainNormalization: Normalization = {
   whitespaceAsSuffix: false,
   characterMap: undefined,
 };
+
+/** The same vocabulary, used as llama.cpp uses it. */
+export function asInLlamaCpp(model: TokenizerModel): TokenizerModel {
+  return {
+    ...model,
+    normalization: { ...model.normalization, keepsMalformed: true },
+    unkSurface: "",
+    keepsSpaceAfterControl: true,
+  };
+}

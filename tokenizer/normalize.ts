@@ -128,7 +128,7 @@ class OriginList {
 function readStep(
   input: Uint8Array,
   at: number,
-  { characterMap }: Normalization,
+  { characterMap, keepsMalformed }: Normalization,
   userDefined: UserDefined | undefined,
   step: Step,
 ): void {
@@ -144,6 +144,7 @@ function readStep(
     }
   }
   if (length === 0) length = validLength(input, at, input.length);
+  if (length === 0 && keepsMalformed) length = 1;
   if (length === 0) {
     step.bytes = replacement;
     step.begin = 0;

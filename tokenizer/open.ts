@@ -4,7 +4,7 @@ import { isLlama2c, readLlama2c } from "./formats/llama2c.js";
 import { readModelProto } from "./formats/model-proto.js";
 import { readTokenizerJson } from "./formats/tokenizer-json.js";
 import { readVocabularyData } from "./formats/vocabulary-data.js";
-import type { TokenizerModel } from "./model.js";
+import { asInLlamaCpp, type TokenizerModel } from "./model.js";
 import { isJson, recognize } from "./recognize.js";
 import { SentencePieceTokenizer } from "./sentencepiece.js";
 import type { OpenOptions, Tokenizer, VocabularyData } from "./tokenizer.js";
@@ -21,14 +21,18 @@ export function openTokenizer(source: Uint8Array | VocabularyData, options: Open
   if (ArrayBuffer.isView(source)) {
     // as a plain Uint8Array: Node's Buffer has a slice() that does not copy
     const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-    return new SentencePieceTokenizer(readBytes(bytes, name, options), options.unigramTies);
+    return create(readBytes(bytes, name, options), options);
   }
   if (!Array.isArray(source?.tokens)) {
     throw new TypeError(
       `Cannot open ${name}: expected a Uint8Array, or a vocabulary with an array of tokens`,
     );
   }
-  return new SentencePieceTokenizer(readVocabularyData(source, name));
+  return create(readVocabularyData(source, name), options);
+}
+
+function create(model: TokenizerModel, { conventions, unigramTies }: OpenOptions): Tokenizer {
+  return new SentencePieceTokenizer(conventions === "llama.cpp" ? asInLlamaCpp(model) : model, unigramTies);
 }
 
 function readBytes(bytes: Uint8Array, name: string, options: OpenOptions): TokenizerModel {

@@ -3,11 +3,18 @@ import { DecodeTable, PieceDecoder } from "./decode.js";
 import { DenormalizingDecoder } from "./denormalize.js";
 import { Encoder, type IdSink, mostNBest } from "./encoder.js";
 import { cannotOpen, TokenizerError } from "./errors.js";
-import type { TokenizerModel } from "./model.js";
+import type { Normalization, TokenizerModel } from "./model.js";
 import type { NormalizedText } from "./normalize.js";
 import { pieceText, pieceType } from "./piece-list.js";
 import { hashOf, PieceTable } from "./piece-table.js";
 import { createRandom } from "./random.js";
+import {
+  chooseSpecials,
+  controlPieces,
+  SpecialTokens,
+  splitAndNormalize,
+  type TextPart,
+} from "./special-tokens.js";
 import type {
   DecodeOptions,
   EncodedPiece,
@@ -59,7 +66,7 @@ export class SentencePieceTokenizer implements Tokenizer {
   encode(text: string | Uint8Array, options: EncodeOptions = {}): number[] {
     const ids: number[] = [];
     if (options.bos) ids.push(this.#special("bos"));
-    this.#encode(this.#normalize(inputOf(text), false), options, (id) => ids.push(id));
+    this.#encode(inputOf(text), options, false, (id) => ids.push(id));
     if (options.eos) ids.push(this.#special("eos"));
     return ids;
   }
@@ -68,12 +75,13 @@ export class SentencePieceTokenizer implements Tokenizer {
     const input = inputOf(text);
     const offsets = typeof text === "string" ? new Utf16Offsets(input) : undefined;
     const place = (byte: number) => offsets?.at(byte) ?? byte;
-    const normalized = this.#normalize(input, true);
     const pieces: EncodedPiece[] = [];
-    this.#encode(normalized, options, (id, begin, end) => {
-      const piece = id === this.unk ? decodeUtf8(normalized.bytes, begin, end) : this.piece(id);
-      const origins = normalized.origins!;
-      pieces.push({ id, piece, begin: place(origins[begin]!), end: place(origins[end]!) });
+    this.#encode(input, options, true, (id, begin, end, part) => {
+      const { text } = part;
+      const piece = text && id === this.unk ? decodeUtf8(text.bytes, begin, end) : this.piece(id);
+      const from = text ? part.begin + text.origins![begin]! : begin;
+      const to = text ? part.begin + text.origins![end]! : end;
+      pieces.push({ id, piece, begin: place(from), end: place(to) });
     });
 
     const special = (name: "bos" | "eos") => {
@@ -131,9 +139,57 @@ export class SentencePieceTokenizer implements Tokenizer {
     return id < 0 ? undefined : id;
   }
 
-  #encode(text: NormalizedText, { sample }: EncodeOptions, add: IdSink): void {
-    if (sample) this.#encoder.sample(text, checked(sample), createRandom(sample.seed), add);
-    else this.#encoder.encode(text, add);
+  /** Gives each id with its place: in the part's normalized text, or in the input where it is a special token. */
+  #encode(
+    input: Uint8Array,
+    { sample, special }: EncodeOptions,
+    withOrigins: boolean,
+    add: (id: number, begin: number, end: number, part: TextPart) => void,
+  ): void {
+    const random = sample && createRandom(sample.seed);
+    const options = sample && checked(sample);
+    for (const part of this.#parts(input, special ?? false, withOrigins)) {
+      const { text } = part;
+      if (!text) add(part.id, part.begin, part.end, part);
+      else {
+        const addId: IdSink = (id, begin, end) => add(id, begin, end, part);
+        if (options && random) this.#encoder.sample(text, options, random, addId);
+        else this.#encoder.encode(text, addId);
+      }
+    }
+  }
+
+  #parts(input: Uint8Array, special: boolean | readonly string[], withOrigins: boolean): readonly TextPart[] {
+    if (special === false) {
+      return [{ id: -1, begin: 0, end: input.length, text: this.#normalize(input, withOrigins) }];
+    }
+    const { normalization, specials, name } = this.#model;
+    const chosen = chooseSpecials(specials ?? controlPieces(this.#model.pieces), special, name);
+    const normalize = (part: Uint8Array, rules: Normalization) =>
+      this.#encoder.normalize(part, rules, withOrigins);
+    // Where spaces are not the normalizer's business there is nothing that a name could be normalized to.
+    const later = chosen.filter((token) => token.normalized && normalization.prefix === "always");
+    const first = chosen.filter((token) => !later.includes(token));
+    const namesOf = (text: NormalizedText) => text.bytes.subarray(0, text.length);
+    return splitAndNormalize(
+      input,
+      first.length > 0
+        ? new SpecialTokens(
+            first,
+            first.map(({ content }) => content),
+            name,
+          )
+        : undefined,
+      later.length > 0
+        ? new SpecialTokens(
+            later,
+            later.map(({ content }) => namesOf(normalize(content, normalization))),
+            name,
+          )
+        : undefined,
+      normalization,
+      normalize,
+    );
   }
 
   #normalize(input: Uint8Array, withOrigins: boolean): NormalizedText {

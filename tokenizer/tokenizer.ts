@@ -70,6 +70,14 @@ export interface EncodeOptions {
   readonly bos?: boolean | undefined;
   /** Put the eos id at the end. */
   readonly eos?: boolean | undefined;
+  /**
+   * Find special tokens in the text by their names: all of them, or those that are listed. For text that comes from the
+   * program and not from a user, who could write `</s>` otherwise. Special are the control pieces of a SentencePiece
+   * model or a GGUF, and the added tokens of a tokenizer.json, whose flags (lstrip, rstrip, single_word, normalized) are
+   * followed. What stands between them is encoded as a text of its own, with a space in front, as in llama.cpp; a
+   * tokenizer.json says itself where that space goes.
+   */
+  readonly special?: boolean | readonly string[] | undefined;
   /** Encode in one of the many possible ways, drawn at random, as is done in training. Unigram and BPE only. */
   readonly sample?: SampleOptions | undefined;
 }
@@ -131,6 +139,13 @@ export interface DecodeOptions {
 export interface OpenOptions {
   /** What to call the vocabulary in error messages, such as the file's name. */
   readonly name?: string | undefined;
+  /**
+   * Whose ways to follow where programs differ; "sentencepiece" unless given. "llama.cpp": malformed bytes become their
+   * byte pieces instead of U+FFFD; decoding drops the space in front from the very first piece only, so that after bos it
+   * stays; unknown pieces decode to nothing. Not followed is llama.cpp's search for special tokens, the longest one in
+   * the whole text first: here the leftmost comes first, which differs where special tokens overlap.
+   */
+  readonly conventions?: "sentencepiece" | "llama.cpp" | undefined;
   /** Which version of SentencePiece to follow where unigram encodings tie; "float64" (0.1.97) unless given. */
   readonly unigramTies?: UnigramTies | undefined;
   /**
