@@ -30,7 +30,7 @@ describe("greedy()", () => {
       logits[id] = bad;
       expect(() => greedy(logits)).toThrow(NumericError);
       expect(() => greedy(logits)).toThrow(
-        `Cannot choose a token: expected finite logits, found ${bad} for token ${id}`,
+        `Cannot predict a token: expected finite logits, found ${bad} for token ${id}`,
       );
     }
   });
