@@ -1,10 +1,12 @@
 // Do cria and llama.cpp compute the same? On llama models with random weights, which no one has tuned anything for: greedy tokens
-// in F32, and the likeliest token position by position in Q8_0 and Q4_0. Where they differ, a forward pass in float64 says
+// in F32, and the likeliest token position by position in quantized types. Where they differ, a forward pass in float64 says
 // who is nearer, and how narrow the choice was.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { isComputable } from "../../runtime/formats/ggml-types.js";
 import { openCheckpoint } from "../../runtime/formats/open.js";
 import { fileSource } from "../../runtime/formats/source.js";
 import { forward } from "../../runtime/model/forward.js";
@@ -45,9 +47,16 @@ interface Row {
   readonly disagreedMargins: readonly number[];
 }
 
+const { values: options } = parseArgs({
+  options: { types: { type: "string", default: "F32,Q8_0,Q4_0" } },
+});
 await main();
 
 async function main(): Promise<void> {
+  const types = options.types.split(",").map((type) => {
+    if (isComputable(type)) return type;
+    throw new RangeError(`--types: expected types that cria computes with, as Q8_0,Q4_K; found ${type}`);
+  });
   const folder = await mkdtemp(join(tmpdir(), "cria-agree-"));
   const machine = thisMachine();
   const peer = await versions();
@@ -58,7 +67,7 @@ async function main(): Promise<void> {
   );
   const rows: Row[] = [];
   try {
-    for (const model of randomModels) {
+    for (const model of randomModels(types)) {
       const row = await compare(model, join(folder, "model.gguf"));
       console.log(printed(row));
       rows.push(row);
@@ -69,7 +78,7 @@ async function main(): Promise<void> {
   const failed = rows.filter(({ type, greedyEqual, agreement }) =>
     type === "F32" ? greedyEqual < GREEDY_TOKENS : agreement < LEAST_AGREEMENT,
   );
-  console.log(explanation(rows));
+  console.log(explanation(types, rows));
   for (const { type, model } of failed) console.log(`NOT REACHED: ${type} ${model}`);
   if (failed.length) process.exitCode = 1;
   console.log(
@@ -187,8 +196,8 @@ function printed(row: Row): string {
 }
 
 /** Per type: how close the choices were where the two chose differently. */
-function explanation(rows: readonly Row[]): string {
-  const lines = ["F32", "Q8_0", "Q4_0"].map((type) => {
+function explanation(types: readonly string[], rows: readonly Row[]): string {
+  const lines = types.map((type) => {
     const those = rows.filter((row) => row.type === type);
     const mean = (of: (row: Row) => number) => those.reduce((sum, row) => sum + of(row), 0) / those.length;
     const margins = those.flatMap(({ disagreedMargins }) => disagreedMargins);
