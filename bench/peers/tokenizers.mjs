@@ -51,5 +51,5 @@ for (const [name, list] of Object.entries(texts)) {
 /** The first half megabyte of a text, in pieces of 4096 characters. */
 function prompts(file) {
   const text = readFileSync(file, "utf8").slice(0, 500_000);
-  return text.match(/[^]{1,4096}/gu);
+  return text.match(/.{1,4096}/gsu);
 }
