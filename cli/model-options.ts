@@ -12,8 +12,10 @@ export const modelOptions = {
 } as const satisfies OptionTable;
 
 export const modelOptionsHelp = `
-  --tokenizer FILE     the vocabulary of another file: a SentencePiece model, a llama2.c tokenizer.bin or a GGUF
-                       (default: the model's own, or the tokenizer.bin or tokenizer.model beside it)
+  --tokenizer FILE     the vocabulary of another file: a SentencePiece model, a tokenizer.json, a llama2.c
+                       tokenizer.bin or a GGUF
+                       (default: the model's own; for a llama2.c checkpoint the tokenizer.bin or
+                       tokenizer.model beside it)
   --context N          positions that the text may have, prompt included (default: the model's, 4096 at most)
   --cache TYPE         how keys and values are kept: f32, f16 or q8_0 (default f32; the others are to come)
   --threads N          threads to compute with (this version uses one)

@@ -113,7 +113,7 @@ describe("cria run", () => {
     child.stdout.once("data", () => child.stdout.destroy());
     const began = performance.now();
     expect(await end).toMatchObject({ code: 0, stderr: "" });
-    expect(performance.now() - began).toBeLessThan(4000);
+    expect(performance.now() - began).toBeLessThan(15_000);
   });
 
   it("stops at Ctrl-C with exit code 130, a line's end after the text, and the seed", async () => {

@@ -18,7 +18,7 @@ export interface LoadOptions {
   /** Threads to compute with. This version uses one, whatever is asked for. */
   readonly threads?: number | undefined;
   /**
-   * A SentencePiece model, a llama2.c tokenizer.bin or a GGUF, for models that carry no vocabulary. Default: the model's own; for
+   * A SentencePiece model, a tokenizer.json, a llama2.c tokenizer.bin or a GGUF, for models that carry no vocabulary. Default: the model's own; for
    * a llama2.c checkpoint opened by its path, the tokenizer.bin or tokenizer.model beside it.
    */
   readonly tokenizer?: SourceLike | undefined;
