@@ -32,7 +32,8 @@ export class Bpe implements PieceAlgorithm {
   readonly #userDefined: UserDefined | undefined;
   /** Place of each piece's score among all scores, 0 the highest; -1 for pieces that text cannot become. */
   readonly #ranks: Int32Array;
-  readonly #pairs: PairSet;
+  /** Made with the first text, since opening a vocabulary should not wait for it. */
+  #pairs: PairSet | undefined;
   #words: WordCache | undefined;
   /** The id of each ASCII character, or -1. */
   readonly #ascii: Int32Array;
@@ -65,7 +66,6 @@ export class Bpe implements PieceAlgorithm {
     this.#pieces = table.pieces;
     this.#userDefined = userDefined;
     this.#ranks = ranksOf(table.pieces);
-    this.#pairs = new PairSet(table.pieces);
     this.#undo = table.pieces.types.includes(pieceType.unused) ? new Map() : undefined;
     this.#ascii = Int32Array.from({ length: 128 }, (_, byte) => this.#codeOf(Uint8Array.of(byte), 0, 1));
   }
@@ -76,6 +76,8 @@ export class Bpe implements PieceAlgorithm {
       this.#encodeWhole(text, end, out);
       return;
     }
+    this.#pairs ??= new PairSet(this.#pieces);
+    const pairs = this.#pairs;
     let start = 0; // of the word that `at` is in
     let hash = 0; // of that word, for the cache
     let previous = 0;
@@ -92,7 +94,7 @@ export class Bpe implements PieceAlgorithm {
       const lead = text[at]!;
       const length = lead < 0x80 ? 1 : Math.min(leadLength(lead), end - at);
       const character = length === 1 ? lead : packCharacter(text, at, length);
-      if (at > start && (!this.#pairs.has(previous, character) || character === this.#wordStart)) {
+      if (at > start && (!pairs.has(previous, character) || character === this.#wordStart)) {
         this.#encodeWord(text, start, at, hash, out);
         start = at;
         hash = 0;
@@ -283,7 +285,9 @@ function createSymbols(capacity: number) {
 }
 
 function ranksOf({ count, scores, types }: PieceList): Int32Array {
-  const descending = scores.slice().sort().reverse();
+  // most vocabularies are written in that order
+  const inOrder = scores.every((score, id) => id === 0 || score <= scores[id - 1]!);
+  const descending = inOrder ? scores : scores.slice().sort().reverse();
   const ranks = new Int32Array(count);
   // Vocabularies are mostly written in the order of their scores, so that a piece's rank follows the one before it.
   let rank = 0;
