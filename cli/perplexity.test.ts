@@ -41,9 +41,19 @@ describe("cria perplexity", () => {
     expect(stderr).toMatch(/^cria: Cannot measure perplexity: expected a model and a text file/);
   });
 
-  it("fails on a file that is missing or empty", async () => {
+  it.skipIf(process.platform === "win32")(
+    "refuses a text without end, before it fills the memory",
+    async () => {
+      const { code, stderr } = await cria(["perplexity", "tiny", "/dev/zero"]);
+      expect([code, stderr]).toEqual([1, expect.stringContaining("at most 268,435,456 bytes")]);
+    },
+  );
+
+  it("fails on a file that is missing, empty or a directory", async () => {
     const missing = await cria(["perplexity", "tiny", join(folder, "missing.txt")]);
     expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining("missing.txt")]);
+    const directory = await cria(["perplexity", "tiny", folder]);
+    expect([directory.code, directory.stderr]).toEqual([1, expect.stringContaining("found a directory")]);
     await writeFile(join(folder, "empty.txt"), "");
     const empty = await cria(["perplexity", "tiny", join(folder, "empty.txt")]);
     expect([empty.code, empty.stderr]).toEqual([1, expect.stringContaining("found an empty one")]);

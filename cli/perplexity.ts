@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import { type OptionTable, parseArguments, UsageError } from "./arguments.js";
 import { loadModel, loadOptions, modelOptions, modelOptionsHelp } from "./model-options.js";
 import { grouped, interruptSignal, progressLine, write } from "./output.js";
@@ -33,7 +34,7 @@ async function execute(args: readonly string[]): Promise<void> {
     throw new UsageError(`expected a model and a text file, found ${positionals.length} names`);
   }
   const loading = loadOptions(values);
-  const text = await readFile(file);
+  const text = await readText(file);
 
   const signal = interruptSignal();
   const { model } = await loadModel(path, { ...loading, signal });
@@ -52,6 +53,27 @@ async function execute(args: readonly string[]): Promise<void> {
   } finally {
     line.clear();
   }
+}
+
+/** Longer texts are refused: the tokenizer takes no more at once, and a device such as /dev/zero has no end. */
+const MAX_TEXT_BYTES = 2 ** 28;
+
+async function readText(file: string): Promise<Uint8Array> {
+  if ((await stat(file)).isDirectory()) {
+    throw new TypeError(`Cannot read ${file}: expected a text file, found a directory`);
+  }
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of createReadStream(file)) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MAX_TEXT_BYTES) {
+      throw new RangeError(
+        `Cannot read ${file}: expected a text of at most ${grouped(MAX_TEXT_BYTES)} bytes, found more`,
+      );
+    }
+  }
+  return Buffer.concat(chunks);
 }
 
 /** `[#########           ]  45 %, 12 s left` */
