@@ -1,6 +1,12 @@
 import type { Kernels } from "../runtime/memory/kernel-module.js";
+import {
+  attentionScratchBytes,
+  type CacheType,
+  cacheRowBytes,
+  cacheTypes,
+} from "../runtime/memory/kv-cache.js";
 import { packedAs } from "../runtime/memory/plan.js";
-import { encodedBytes, packedBytes, type WeightType } from "../runtime/memory/tensor.js";
+import { encodedBytes, packedBytes, type WeightType, weightTypes } from "../runtime/memory/tensor.js";
 import { type Arena, type FileType, fileBytes, type Region } from "./arena.js";
 
 /** One kernel at one shape. */
@@ -29,7 +35,6 @@ export interface Bound {
   readonly comparable?: boolean;
 }
 
-const types: readonly WeightType[] = ["f32", "f16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k"];
 /** The width of Llama 2 7B. */
 const COLS = 4096;
 /** Half of what a core's second-level cache usually holds, and more than any cache does. */
@@ -39,20 +44,22 @@ const matvecSizes = [
 ] as const;
 
 export const kernelCases: readonly KernelCase[] = [
-  ...matvecSizes.flatMap(([where, bytes]) => types.map((type) => matvec(type, where, bytes))),
-  ...types.map((type) => matmul(type, 512, 64)),
-  ...types.flatMap((type) => [encode(type, 1), encode(type, 4)]),
+  ...matvecSizes.flatMap(([where, bytes]) => weightTypes.map((type) => matvec(type, where, bytes))),
+  ...weightTypes.map((type) => matmul(type, 512, 64)),
+  ...weightTypes.flatMap((type) => [encode(type, 1), encode(type, 4)]),
   rmsnorm(),
   rope(),
   softmax(2048),
-  attention("TinyLlama", { heads: 32, kvHeads: 4, headDim: 64 }, 2047, 1),
-  attention("Llama 2 7B", { heads: 32, kvHeads: 32, headDim: 128 }, 2047, 1),
-  attention("TinyLlama", { heads: 32, kvHeads: 4, headDim: 64 }, 1984, 64),
+  ...cacheTypes.flatMap((type) => [
+    attention(type, "TinyLlama", { heads: 32, kvHeads: 4, headDim: 64 }, 2047, 1),
+    attention(type, "Llama 2 7B", { heads: 32, kvHeads: 32, headDim: 128 }, 2047, 1),
+    attention(type, "TinyLlama", { heads: 32, kvHeads: 4, headDim: 64 }, 1984, 64),
+  ]),
   siluMul(11_008),
   add(),
-  cache(),
-  ...types.map(embed),
-  ...types.map(pack),
+  ...cacheTypes.map(cache),
+  ...weightTypes.map(embed),
+  ...weightTypes.map(pack),
   ...(["bf16", "q5_0", "iq4_nl", "q3_k"] as const).map(pack),
 ];
 
@@ -191,8 +198,9 @@ function softmax(count: number): KernelCase {
   };
 }
 
-/** One layer's attention. Each query head reads its keys and values anew, also where heads share them. */
+/** One layer's attention. Four queries that share keys and values read them together. */
 function attention(
+  type: CacheType,
   model: string,
   { heads, kvHeads, headDim }: { heads: number; kvHeads: number; headDim: number },
   position: number,
@@ -201,27 +209,36 @@ function attention(
   const contextLength = position + positions;
   let visible = 0;
   for (let t = 0; t < positions; t++) visible += position + t + 1;
+  const units = kvHeads * Math.ceil((positions * (heads / kvHeads)) / 4);
   return {
-    kernel: "attention_f32",
+    kernel: `attention_${type}`,
     shape: `${model} [${heads}/${kvHeads}, ${headDim}] ${positions === 1 ? `position ${position}` : `positions ${position}-${contextLength - 1}`}`,
-    work: { operations: 4 * heads * headDim * visible, bytes: 8 * heads * headDim * visible },
-    lay(arena) {
+    work: {
+      operations: 4 * heads * headDim * visible,
+      bytes: (2 * kvHeads * cacheRowBytes(type, headDim) * visible * units) / (kvHeads * positions),
+    },
+    lay(arena, first) {
       const q = arena.floats(positions * heads * headDim);
-      const keys = arena.floats(kvHeads * contextLength * headDim);
-      const values = arena.floats(kvHeads * contextLength * headDim);
-      const scores = arena.room(contextLength * 4);
+      const rows = kvHeads * contextLength;
+      const [keys, values] = [0, 1].map(() => {
+        const x = arena.floats(rows * headDim);
+        const cache = arena.room(rows * cacheRowBytes(type, headDim));
+        first[`cache_${type}`](cache.address, x.address, 0, contextLength, kvHeads, headDim, contextLength);
+        return cache;
+      }) as [Region, Region];
+      const scratch = arena.room(attentionScratchBytes(headDim, contextLength));
       const out = arena.room(positions * heads * headDim * 4);
       const scale = 1 / Math.sqrt(headDim);
-      return ({ attention_f32 }) => ({
+      return (kernels) => ({
         call: () =>
-          attention_f32(
+          kernels[`attention_${type}`](
             out.address,
             q.address,
             keys.address,
             values.address,
-            scores.address,
+            scratch.address,
             0,
-            heads,
+            units,
             heads,
             heads / kvHeads,
             headDim,
@@ -266,17 +283,18 @@ function add(): KernelCase {
   };
 }
 
-function cache(): KernelCase {
+function cache(type: CacheType): KernelCase {
   const [heads, headDim, contextLength, position] = [32, 128, 256, 100];
   return {
-    kernel: "cache_f32",
+    kernel: `cache_${type}`,
     shape: `[1, ${heads}, ${headDim}]`,
     work: { elements: heads * headDim },
     lay(arena) {
       const x = arena.floats(heads * headDim);
-      const out = arena.room(heads * contextLength * headDim * 4);
-      return ({ cache_f32 }) => ({
-        call: () => cache_f32(out.address, x.address, position, 1, heads, headDim, contextLength),
+      const out = arena.room(heads * contextLength * cacheRowBytes(type, headDim));
+      return (kernels) => ({
+        call: () =>
+          kernels[`cache_${type}`](out.address, x.address, position, 1, heads, headDim, contextLength),
         out,
       });
     },

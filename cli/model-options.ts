@@ -1,6 +1,6 @@
 import { type Build, type LoadOptions, load, type Model } from "../runtime/index.js";
 import { fileName, integer, type OptionTable, oneOf, onePositional, UsageError } from "./arguments.js";
-import { grouped, note, progressLine } from "./output.js";
+import { grouped, progressLine } from "./output.js";
 
 /** The options of every command that loads a model. */
 export const modelOptions = {
@@ -17,8 +17,9 @@ export const modelOptionsHelp = `
                        (default: the model's own; for a llama2.c checkpoint the tokenizer.bin or
                        tokenizer.model beside it)
   --context N          positions that the text may have, prompt included (default: the model's, 4096 at most)
-  --cache TYPE         how keys and values are kept: f32, f16 or q8_0 (default f32; the others are to come)
-  --threads N          threads to compute with (this version uses one)
+  --cache TYPE         how keys and values are kept: f32, f16 or q8_0 (default f16)
+  --threads N          threads to compute with, 1 to 64; the results are the same (default: one for each core, 16 at
+                       most; one for small models)
   --build BUILD        the kernels: simd or relaxed (default: the fastest that is exact here; the results are the same)`;
 
 type ModelValues = { readonly [Name in keyof typeof modelOptions]?: string };
@@ -51,9 +52,6 @@ export async function loadModel(
   path: string,
   options: LoadOptions,
 ): Promise<{ readonly model: Model; readonly loadMs: number }> {
-  if (options.threads !== undefined && options.threads > 1) {
-    note(`note: ${options.threads} threads are asked for; this version computes with one`);
-  }
   const line = progressLine();
   const began = performance.now();
   try {

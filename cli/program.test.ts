@@ -79,7 +79,11 @@ describe("cria", () => {
     ["a file that is no model", ["run", junk, "-p", "a"], "HTML"],
     ["a file that is no tokenizer", ["tokenize", junk, "--text", "a"], "junk.gguf"],
     ["a context beyond the model's", ["run", model, "--context", "65"], "64"],
-    ["a cache that is not there yet", ["run", model, "--cache", "q8_0"], "q8_0"],
+    [
+      "more threads than there are",
+      ["run", model, "--threads", "1000"],
+      "threads to be at most 64, found 1000",
+    ],
     ["a prompt beyond the context", ["run", model, "-p", "é".repeat(99)], "at most 64 tokens"],
     ["an id outside the vocabulary", ["run", model, "--prompt-tokens", "1,320"], "token id 320"],
     ["text without a tokenizer", ["run", models.bare, "-p", "a"], "scores"],

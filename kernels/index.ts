@@ -1,8 +1,8 @@
 // The module's whole surface: pure functions over addresses, in bytes, of one memory. Nothing is checked here outside
 // the debug build: the runtime hands over only addresses and counts that it has checked.
 export { add } from "./add";
-export { attention_f32 } from "./attention_f32";
-export { cache_f32 } from "./cache_f32";
+export { attention_f16, attention_f32, attention_q8_0 } from "./attention";
+export { cache_f16, cache_f32, cache_q8_0 } from "./cache";
 export { embed_f16, encode_f16, matmul_f16, matvec_f16, pack_f16 } from "./f16";
 export { embed_f32, encode_f32, matmul_f32, matvec_f32, pack_bf16, pack_f32 } from "./f32";
 export { pack_iq4_nl } from "./iq4_nl";

@@ -33,3 +33,8 @@ export class ContextError extends Error {
 export class NumericError extends Error {
   override name = "NumericError";
 }
+
+/** A thread that computes with others has ended, failed or stopped answering: the model it worked on can't go on. */
+export class ThreadError extends Error {
+  override name = "ThreadError";
+}

@@ -13,10 +13,12 @@ export {
   ModelError,
   NumericError,
   OutOfMemoryError,
+  ThreadError,
   UnsupportedError,
 } from "./errors.js";
 export type { MetadataValue, ModelConfig } from "./formats/checkpoint.js";
 export type { Source } from "./formats/source.js";
 export type { EndedBy } from "./generate/generate-tokens.js";
 export type { Build } from "./memory/choose-build.js";
+export type { CacheType } from "./memory/kv-cache.js";
 export type { Progress } from "./model/weights.js";

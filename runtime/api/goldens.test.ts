@@ -8,6 +8,7 @@ import { sharedData } from "../../test/shared-data.js";
 import { openCheckpoint } from "../formats/open.js";
 import { fileSource } from "../formats/source.js";
 import type { Build } from "../memory/choose-build.js";
+import type { CacheType } from "../memory/kv-cache.js";
 import { forward } from "../model/forward.js";
 import { type Llama, loadLlama } from "../model/llama.js";
 import { greedy } from "../sampling/greedy.js";
@@ -22,13 +23,20 @@ const builds: readonly Build[] = ["simd", "relaxed"];
 /** What karpathy's run.c printed: 200 steps at temperature 0 from an empty prompt. */
 const golden = folder ? readFileSync(`${folder}/greedy-n200.txt`, "utf8").trimEnd() : "";
 
-async function loadFile(path: string, contextLength?: number, build?: Build): Promise<Llama> {
+/** Keys and values in f32, as the references keep them, unless it says so. */
+async function loadFile(
+  path: string,
+  contextLength?: number,
+  build?: Build,
+  cacheType: CacheType = "f32",
+): Promise<Llama> {
   const source = await fileSource(path);
   try {
     const checkpoint = await openCheckpoint(source);
     return await loadLlama(checkpoint, {
       contextLength: contextLength ?? checkpoint.config.contextLength,
       build,
+      cacheType,
     });
   } finally {
     await source.close();
@@ -69,7 +77,7 @@ describe.skipIf(!folder)("stories260K", () => {
     "continues the first 100 of them alike, fed at once, in sevens and singly (%s)",
     async (build) => {
       const { tokens } = await story(gguf, build);
-      const llama = await loadFile(gguf, 512, build);
+      const llama = await loadFile(gguf, 512, build, "f16");
       const prompt = [1, ...tokens.slice(0, 100)];
       for (const chunk of [llama.plan.batch, 7, 1]) {
         let logits = logitsOf(llama, prompt, chunk).subarray(-llama.config.vocabSize);
@@ -134,7 +142,7 @@ describe.skipIf(!fixtures)("hf-fixtures", () => {
     const source = await fileSource(`${fixtures}/tiny_llama_q8.gguf`);
     const checkpoint = await openCheckpoint(source);
     const reference = await referenceLogits(checkpoint, ids);
-    const llama = await loadLlama(checkpoint, { contextLength: 16 });
+    const llama = await loadLlama(checkpoint, { contextLength: 16, cacheType: "f32" });
     await source.close();
     const flat = reference.flatMap((row) => [...row]);
     const largest = Math.max(...flat.map(Math.abs));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { checkpointToGguf, plainVocabulary } from "../../test/write-gguf.js";
-import { ContextError, ModelError, NumericError, UnsupportedError } from "../errors.js";
+import { ContextError, ModelError, NumericError } from "../errors.js";
 import { bytesSource, type Source } from "../formats/source.js";
 import { type LoadOptions, load } from "./load.js";
 import type { Model } from "./model.js";
@@ -265,7 +265,8 @@ describe("wrong input", () => {
     ["threads", 0, TypeError],
     ["threads", "all", TypeError],
     ["cacheType", "q2", TypeError],
-    ["cacheType", "q8_0", UnsupportedError],
+    ["threads", 1000, RangeError],
+    ["threads", 1.5, TypeError],
     ["build", "native", TypeError],
     ["context", 5, TypeError],
   ])("load({ %s: %s }) is refused by name", async (name, value, kind) => {

@@ -67,6 +67,7 @@ export interface Model {
   readonly contextLength: number;
   /** The kernels in use; the results are the same bits in either build. */
   readonly build: Build;
+  /** Threads that compute, the caller's among them. */
   readonly threads: number;
   /** Throws a ModelError where the model's vocabulary makes no tokenizer, or it has none. */
   readonly tokenizer: Tokenizer;
@@ -109,7 +110,7 @@ export interface ModelParts {
 
 export function createModel({ llama: loaded, tokenizer, special, addBos }: ModelParts): Model {
   let llama: Llama | undefined = loaded;
-  const { config, build } = loaded;
+  const { config, build, threads } = loaded;
   const { contextLength } = loaded.plan;
   const turns = createTurns();
   const disposal = new AbortController();
@@ -194,17 +195,19 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
 
   const dispose = async () => {
     if (!llama) return;
+    const engine = llama;
     llama = undefined;
     const reason = new Error("Cannot go on: the model has been disposed of");
     disposal.abort(reason);
     turns.close(reason);
+    await engine.dispose();
   };
 
   return {
     config,
     contextLength,
     build,
-    threads: 1,
+    threads,
     get tokenizer() {
       return tokenizer();
     },

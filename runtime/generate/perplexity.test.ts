@@ -50,7 +50,7 @@ describe("negativeLogLikelihood()", () => {
         expected += Math.log(sum) - row[ids[i]!]!;
       }
     }
-    const llama = await loadLlama(checkpoint, { contextLength: 16 });
+    const llama = await loadLlama(checkpoint, { contextLength: 16, cacheType: "f32" });
     const told: number[] = [];
     const nats = await negativeLogLikelihood(llama, 1, ids, createPace([]), (scored) => told.push(scored));
     expect(Math.abs(nats - expected) / expected).toBeLessThan(1e-6);

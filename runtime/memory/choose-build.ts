@@ -12,30 +12,27 @@ export interface ChosenBuild {
 }
 
 const embedded = { simd, relaxed };
-const compiled = new Map<Build, Promise<WebAssembly.Module>>();
-let best: Promise<ChosenBuild> | undefined;
+const compiled = new Map<string, Promise<WebAssembly.Module>>();
+let exact: Promise<boolean> | undefined;
 
 /**
- * The build that runs best here, compiled; the relaxed one where the engine knows it and computes it right.
- * A build asked for by name is taken as it is. Throws UnsupportedError where the engine lacks WebAssembly SIMD.
+ * The build that runs best here, compiled for plain or for shared memories: the relaxed one where the engine knows it and computes it
+ * right. A build asked for by name is taken as it is. Throws UnsupportedError where the engine lacks WebAssembly SIMD.
  */
-export function chooseBuild(asked?: Build): Promise<ChosenBuild> {
-  if (asked) return take(asked);
-  best ??= relaxedDotIsExact().then((exact) => take(exact ? "relaxed" : "simd"));
-  return best;
-}
-
-async function take(build: Build): Promise<ChosenBuild> {
-  let module = compiled.get(build);
+export async function chooseBuild(asked?: Build, shared = false): Promise<ChosenBuild> {
+  exact ??= asked ? undefined : relaxedDotIsExact();
+  const build = asked ?? ((await exact) ? "relaxed" : "simd");
+  const key = `${build}, ${shared ? "shared" : "plain"}`;
+  let module = compiled.get(key);
   if (!module) {
-    module = compile(build);
-    compiled.set(build, module);
+    module = compile(build, shared);
+    compiled.set(key, module);
   }
   return { build, module: await module };
 }
 
-async function compile(build: Build): Promise<WebAssembly.Module> {
-  const wasm = await inflateModule(embedded[build]);
+async function compile(build: Build, shared: boolean): Promise<WebAssembly.Module> {
+  const wasm = await inflateModule(embedded[build], shared);
   if (!WebAssembly.validate(wasm)) {
     throw new UnsupportedError(
       `Cannot run the ${build} kernels: expected an engine with WebAssembly ${build === "simd" ? "SIMD" : "relaxed SIMD"}, this one does not accept them`,

@@ -16,12 +16,15 @@ export interface EmbeddedModule {
 /** The kernels leave the first page of every memory alone: the debug build keeps its messages there. */
 export const FIRST_PAGE_BYTES = 65_536;
 
-/** The wasm bytes of a build, importing a plain memory. */
-export async function inflateModule(embedded: EmbeddedModule): Promise<Uint8Array<ArrayBuffer>> {
+/** The wasm bytes of a build, importing a plain memory or one that threads share. */
+export async function inflateModule(
+  embedded: EmbeddedModule,
+  shared = false,
+): Promise<Uint8Array<ArrayBuffer>> {
   const deflated = Uint8Array.from(atob(embedded.deflated), (c) => c.charCodeAt(0));
   const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const wasm = new Uint8Array(await new Response(stream).arrayBuffer());
-  wasm[embedded.memoryFlagOffset] = 1;
+  wasm[embedded.memoryFlagOffset] = shared ? 3 : 1;
   return wasm;
 }
 

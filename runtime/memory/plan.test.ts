@@ -85,15 +85,24 @@ describe("planModel()", () => {
     },
   );
 
-  it("counts at least the file's weights and a cache of two floats a position, kv dimension and layer", () => {
+  it("counts at least the file's weights and the cache of every position, kv dimension and layer in its type", () => {
     const config = llama("7B");
     const checkpoint = header(config, "Q4_0");
-    const plan = planModel(checkpoint, { contextLength: 4096 });
     const weights = [...checkpoint.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0);
-    const of = (kind: "weights" | "cache") => plan.stages.reduce((sum, { bytes }) => sum + bytes[kind], 0);
-    expect(of("weights")).toBeGreaterThanOrEqual(weights);
-    expect(of("weights")).toBeLessThan(1.001 * weights);
-    expect(of("cache")).toBe(2 * 4 * 4096 * config.kvDim * config.nLayers);
+    const numbers = 2 * 4096 * config.kvDim * config.nLayers;
+    const types = [
+      [undefined, 2],
+      ["f16", 2],
+      ["f32", 4],
+      ["q8_0", 1 + 4 / 32],
+    ] as const;
+    for (const [cacheType, bytes] of types) {
+      const { stages } = planModel(checkpoint, { contextLength: 4096, cacheType });
+      const of = (kind: "weights" | "cache") => stages.reduce((sum, stage) => sum + stage.bytes[kind], 0);
+      expect(of("weights")).toBeGreaterThanOrEqual(weights);
+      expect(of("weights")).toBeLessThan(1.001 * weights);
+      expect(of("cache")).toBe(bytes * numbers);
+    }
   });
 
   it("fills each stage with as many layers as fit, whatever its size", () => {

@@ -2,6 +2,7 @@ import { OutOfMemoryError } from "../errors.js";
 import type { Checkpoint, ModelConfig, TensorInfo } from "../formats/checkpoint.js";
 import { rowBytes, type TensorType } from "../formats/tensor-types.js";
 import { FIRST_PAGE_BYTES } from "./kernel-module.js";
+import { attentionScratchBytes, type CacheType, cacheRowBytes } from "./kv-cache.js";
 import { encodedBytes, packedBytes, type WeightType } from "./tensor.js";
 
 /** Where an f32 tensor lies in its stage. */
@@ -16,6 +17,15 @@ export interface MatrixSlot {
   readonly type: WeightType;
   readonly rows: number;
   readonly cols: number;
+}
+
+/** Where the keys, or the values, of a layer lie: [heads, contextLength] rows of headDim. */
+export interface CacheSlot {
+  readonly address: number;
+  readonly type: CacheType;
+  readonly heads: number;
+  readonly contextLength: number;
+  readonly headDim: number;
 }
 
 /** A region of bytes. */
@@ -35,8 +45,8 @@ export interface LayerSlots {
   readonly ffnGate: MatrixSlot; // [hiddenDim, dim]
   readonly ffnUp: MatrixSlot; // [hiddenDim, dim]
   readonly ffnDown: MatrixSlot; // [dim, hiddenDim]
-  readonly keys: TensorSlot; // f32[nKvHeads, contextLength, headDim]
-  readonly values: TensorSlot; // f32[nKvHeads, contextLength, headDim]
+  readonly keys: CacheSlot; // [nKvHeads, contextLength, headDim]
+  readonly values: CacheSlot; // [nKvHeads, contextLength, headDim]
 }
 
 /** Activations of up to `batch` positions. */
@@ -63,7 +73,7 @@ export interface StagePlan {
   readonly logits?: TensorSlot; // f32[1, vocabSize]
   readonly rope: TensorSlot; // f32[contextLength, ropeDim / 2, 2]
   readonly scratch: ScratchSlots;
-  readonly scores: TensorSlot; // f32[contextLength], attention's
+  readonly attention: RegionSlot; // what attention works in, for each thread
   readonly encoded: RegionSlot; // activations as the matrices' kernels read them
   readonly staging: RegionSlot; // rows of a file on their way into a packed matrix
   /** Patterned zones after each slot, in debug plans; empty otherwise. */
@@ -85,6 +95,10 @@ export interface Plan {
 export interface PlanOptions {
   /** Positions that the cache holds. */
   readonly contextLength: number;
+  /** How keys and values are kept. Default f16. */
+  readonly cacheType?: CacheType | undefined;
+  /** Threads that compute, each with its own room for attention. Default 1. */
+  readonly threads?: number | undefined;
   /** Positions that forward takes at once. Default 64, or the context where that is shorter. */
   readonly batch?: number;
   /** Most bytes of one stage. Default 4 GiB less a page, the most that a loop `p < end` can reach the end of. */
@@ -175,7 +189,7 @@ function planStage(
   options: PlanOptions,
 ): StagePlan {
   const { config } = checkpoint;
-  const { contextLength, guardBytes = 0 } = options;
+  const { contextLength, guardBytes = 0, cacheType = "f16", threads = 1 } = options;
   const bytes = { weights: 0, cache: 0, scratch: 0 };
   const guards: RegionSlot[] = [];
   let end = FIRST_PAGE_BYTES;
@@ -195,6 +209,12 @@ function planStage(
     shape,
   });
 
+  const cache = (): CacheSlot => {
+    const { nKvHeads: heads, headDim } = config;
+    const address = reserve("cache", heads * contextLength * cacheRowBytes(cacheType, headDim));
+    return { address, type: cacheType, heads, contextLength, headDim };
+  };
+
   let encodedMost = 0;
   let stagingMost = STAGING_BYTES;
   const matrix = (name: string): MatrixSlot => {
@@ -211,12 +231,13 @@ function planStage(
   const embedding = parts.includes("embedding") ? matrix("token_embd.weight") : undefined;
   const layers = parts
     .filter((part) => typeof part === "number")
-    .map((i): LayerSlots => planLayer(config, contextLength, `blk.${i}.`, tensor, matrix));
+    .map((i): LayerSlots => planLayer(config, `blk.${i}.`, tensor, matrix, cache));
   // a tied classifier is the embedding, so the logits are made where that is
   const makesLogits = tied ? embedding !== undefined : parts.includes("output");
   const output = tied ? embedding : makesLogits ? matrix("output.weight") : undefined;
 
   const { dim, hiddenDim, nHeads, nKvHeads, headDim, ropeDim, vocabSize } = config;
+  const attentionBytes = threads * attentionScratchBytes(headDim, contextLength);
   const plan = {
     firstLayer: first ?? 0,
     layers,
@@ -238,7 +259,7 @@ function planStage(
       up: tensor("scratch", batch, hiddenDim),
       delta: tensor("scratch", batch, dim),
     },
-    scores: tensor("scratch", contextLength),
+    attention: { bytes: attentionBytes, address: reserve("scratch", attentionBytes) },
     encoded: { bytes: batch * encodedMost, address: reserve("scratch", batch * encodedMost) },
     staging: { bytes: stagingMost, address: reserve("scratch", stagingMost) },
     guards,
@@ -248,13 +269,12 @@ function planStage(
 }
 
 function planLayer(
-  config: ModelConfig,
-  contextLength: number,
+  { dim }: ModelConfig,
   prefix: string,
-  tensor: (kind: "weights" | "cache", ...shape: number[]) => TensorSlot,
+  tensor: (kind: "weights", ...shape: number[]) => TensorSlot,
   matrix: (name: string) => MatrixSlot,
+  cache: () => CacheSlot,
 ): LayerSlots {
-  const { dim, nKvHeads, headDim } = config;
   return {
     attnNorm: tensor("weights", dim),
     attnQ: matrix(`${prefix}attn_q.weight`),
@@ -265,7 +285,7 @@ function planLayer(
     ffnGate: matrix(`${prefix}ffn_gate.weight`),
     ffnUp: matrix(`${prefix}ffn_up.weight`),
     ffnDown: matrix(`${prefix}ffn_down.weight`),
-    keys: tensor("cache", nKvHeads, contextLength, headDim),
-    values: tensor("cache", nKvHeads, contextLength, headDim),
+    keys: cache(),
+    values: cache(),
   };
 }

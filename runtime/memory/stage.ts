@@ -1,30 +1,65 @@
 import { OutOfMemoryError } from "../errors.js";
+import { bindJobs, type JobFunction, MAX_JOB_ARGS } from "./jobs.js";
 import { instantiateKernels, type Kernels } from "./kernel-module.js";
-import type { MatrixSlot, RegionSlot, StagePlan, TensorSlot } from "./plan.js";
+import { KvCache } from "./kv-cache.js";
+import type { CacheSlot, MatrixSlot, RegionSlot, StagePlan, TensorSlot } from "./plan.js";
 import { Matrix, Tensor } from "./tensor.js";
 
 /** What guard zones are filled with: a NaN as f32, and no likely result of a kernel. */
 const GUARD = 0xffa5a5a5;
+
+/** Threads that compute a job together. Implemented in pool/. */
+export interface Crew {
+  /** How many, with the caller. */
+  readonly threads: number;
+  /** Computes all units of a job in a stage's memory, `chunk` of them at a time; returns when they are done. */
+  run(stage: number, job: number, units: number, chunk: number, args: readonly number[]): void;
+}
 
 /**
  * One WebAssembly memory with an instance of the kernels in it. The memory has its final size from the start: views
  * of it stay valid, and an address that the plan gave is inside it.
  */
 export class Stage {
+  readonly bytes: Uint8Array;
+  readonly #jobs: readonly JobFunction[];
+  readonly #args = new Float64Array(MAX_JOB_ARGS);
+
   private constructor(
     readonly plan: StagePlan,
     readonly memory: WebAssembly.Memory,
     readonly kernels: Kernels,
-    readonly bytes: Uint8Array<ArrayBuffer>,
-  ) {}
+    private readonly number: number,
+    private readonly crew: Crew | undefined,
+  ) {
+    this.bytes = new Uint8Array(memory.buffer);
+    this.#jobs = bindJobs(kernels);
+    for (const guard of plan.guards) this.words(guard).fill(GUARD);
+  }
 
-  /** Throws OutOfMemoryError when the engine does not grant the memory. */
-  static async create(plan: StagePlan, module: WebAssembly.Module): Promise<Stage> {
-    const memory = allocate(plan.pages);
-    const kernels = await instantiateKernels(module, memory);
-    const stage = new Stage(plan, memory, kernels, new Uint8Array(memory.buffer));
-    for (const guard of plan.guards) stage.words(guard).fill(GUARD);
-    return stage;
+  /** `memory` as allocateStage made it, `number` the stage's among the crew's. Without a crew all is computed here. */
+  static async create(
+    plan: StagePlan,
+    memory: WebAssembly.Memory,
+    module: WebAssembly.Module,
+    number: number,
+    crew?: Crew,
+  ): Promise<Stage> {
+    return new Stage(plan, memory, await instantiateKernels(module, memory), number, crew);
+  }
+
+  get threads(): number {
+    return this.crew?.threads ?? 1;
+  }
+
+  /** Computes all units of a job, shared with the crew where they are more than a chunk. */
+  run(job: number, units: number, chunk: number, args: readonly number[]): void {
+    if (this.crew && units > chunk) {
+      this.crew.run(this.number, job, units, chunk, args);
+      return;
+    }
+    for (let i = 0; i < args.length; i++) this.#args[i] = args[i]!;
+    this.#jobs[job]!(this.#args, 0, units, 0);
   }
 
   tensor(slot: TensorSlot): Tensor {
@@ -33,6 +68,10 @@ export class Stage {
 
   matrix(slot: MatrixSlot): Matrix {
     return new Matrix(this, slot.address, slot.type, slot.rows, slot.cols);
+  }
+
+  cache(slot: CacheSlot): KvCache {
+    return new KvCache(this, slot.address, slot.type, slot.heads, slot.contextLength, slot.headDim);
   }
 
   /** Throws when a kernel has written past one of its outputs. Plans without guard zones have nothing to check. */
@@ -56,9 +95,10 @@ export class Stage {
   }
 }
 
-function allocate(pages: number): WebAssembly.Memory {
+/** The memory of a stage. Throws OutOfMemoryError when the engine does not grant it. */
+export function allocateStage({ pages }: StagePlan, shared: boolean): WebAssembly.Memory {
   try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   } catch (cause) {
     throw new OutOfMemoryError(
       `Cannot allocate a stage: expected ${pages * 65_536} bytes of memory, the engine refused`,

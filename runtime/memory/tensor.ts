@@ -1,10 +1,10 @@
 import type { Stage } from "./stage.js";
 
 /** How a tensor's numbers lie in a stage's memory. All but f32 rows are weights, packed in groups of 8 rows (see kernels/). */
-export type WeightType = "f32" | "f16" | "q8_0" | "q4_0" | "q4_k" | "q5_k" | "q6_k";
+export type WeightType = keyof typeof layouts;
 
 /** Packed matrices: bytes that 8 rows of `cols` columns take, and the most that encoding one position of activations for them takes. */
-const layouts: Record<WeightType, { cols: number; groupBytes: number; encodedBytes: number }> = {
+const layouts = {
   f32: { cols: 1, groupBytes: 32, encodedBytes: 4 },
   f16: { cols: 1, groupBytes: 16, encodedBytes: 4 },
   q8_0: { cols: 32, groupBytes: 272, encodedBytes: 68 },
@@ -12,7 +12,9 @@ const layouts: Record<WeightType, { cols: number; groupBytes: number; encodedByt
   q4_k: { cols: 256, groupBytes: 1216, encodedBytes: 532 },
   q5_k: { cols: 256, groupBytes: 1472, encodedBytes: 532 },
   q6_k: { cols: 256, groupBytes: 1696, encodedBytes: 580 },
-};
+} as const;
+
+export const weightTypes = Object.keys(layouts) as WeightType[];
 
 /** Bytes of a packed matrix [rows, cols]; rows are rounded up to 8. */
 export function packedBytes(type: WeightType, rows: number, cols: number): number {
@@ -41,7 +43,7 @@ export class Tensor {
   }
 
   /** A live view; it stays valid, since a stage's memory never grows. */
-  view(): Float32Array<ArrayBuffer> {
+  view(): Float32Array {
     return new Float32Array(this.stage.memory.buffer, this.address, this.length);
   }
 

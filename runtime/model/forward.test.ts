@@ -13,7 +13,11 @@ import { type Llama, type LlamaOptions, loadLlama } from "./llama.js";
 const ids = [1, 5, 9, 2, 33, 7, 7, 41, 0, 13, 8, 21, 47, 3, 19];
 
 function load(checkpoint: Checkpoint, options: Partial<LlamaOptions> = {}): Promise<Llama> {
-  return loadLlama(checkpoint, { contextLength: checkpoint.config.contextLength, ...options });
+  return loadLlama(checkpoint, {
+    contextLength: checkpoint.config.contextLength,
+    cacheType: "f32",
+    ...options,
+  });
 }
 
 /** Logits of every position, fed in chunks. */
@@ -96,6 +100,20 @@ describe("forward against the float64 reference model", () => {
     expect(error).toBeLessThan(tolerance);
   });
 
+  it.each([
+    ["f16", 0.02],
+    ["q8_0", 0.1],
+  ] as const)("F32 with a cache of %s: logits within %f", async (cacheType, tolerance) => {
+    const checkpoint = randomCheckpoint({ config: smallConfig(), type: "F32", seed: 5 });
+    const expected = await referenceLogits(checkpoint, ids);
+    const error = maxError(
+      allLogits(await load(checkpoint, { cacheType }), ids, ids.length),
+      expected.flatMap((row) => [...row]),
+    );
+    expect(error).toBeGreaterThan(1e-5);
+    expect(error).toBeLessThan(tolerance);
+  });
+
   it("Q4_K and Q6_K matrices that share an input: logits within 0.15", async () => {
     const checkpoint = randomCheckpoint({ config: configFor("Q4_K"), type: mixed, seed: 6 });
     const expected = await referenceLogits(checkpoint, ids);
@@ -127,6 +145,34 @@ describe("forward gives the same bits", () => {
       ),
     );
     expect(relaxed).toEqual(simd);
+  });
+
+  // large enough that threads share the matrices, the attention and the norms
+  it.each(types)("%s: with one thread, with two and with four on fewer cores", async (type) => {
+    const config = smallConfig({
+      dim: 512,
+      hiddenDim: 1024,
+      nHeads: 8,
+      nKvHeads: 4,
+      nLayers: 2,
+      contextLength: 160,
+    });
+    const checkpoint = randomCheckpoint({ config, type, seed: 12 });
+    const tokens = Array.from({ length: 150 }, (_, i) => (i * 7) % 48);
+    const results = [];
+    for (const threads of [1, 2, 4]) {
+      const llama = await load(checkpoint, { threads, cacheType: "f16" });
+      try {
+        expect(llama.threads).toBe(threads);
+        const found = allLogits(llama, tokens, 64);
+        expect(allLogits(llama, tokens.slice(0, 9), 1)).toEqual(found.slice(0, 9 * config.vocabSize));
+        results.push(found);
+      } finally {
+        await llama.dispose();
+      }
+    }
+    expect(results[1]).toEqual(results[0]);
+    expect(results[2]).toEqual(results[0]);
   });
 
   it.each([false, true])("over one, two, three and more stages (tied classifier: %s)", async (tied) => {

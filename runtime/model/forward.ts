@@ -36,7 +36,7 @@ export function forward(
       ops.rope(s.k, stage.rope, position);
       ops.store(layer.keys, s.k, position);
       ops.store(layer.values, s.v, position);
-      ops.attend(s.attended, s.q, layer.keys, layer.values, stage.scores, position);
+      ops.attend(s.attended, s.q, layer.keys, layer.values, position);
       ops.matmul([s.delta], [layer.attnOutput], s.attended);
       ops.add(x, s.delta);
 

@@ -1,9 +1,10 @@
 import type { Checkpoint, ModelConfig } from "../formats/checkpoint.js";
 import { type Build, chooseBuild } from "../memory/choose-build.js";
 import { type Plan, type PlanOptions, planModel, type ScratchSlots, type StagePlan } from "../memory/plan.js";
-import { Stage } from "../memory/stage.js";
+import { allocateStage, Stage } from "../memory/stage.js";
 import type { Matrix, Tensor } from "../memory/tensor.js";
 import { nextTask } from "../next-task.js";
+import { createCrew, type WorkerCrew } from "../pool/crew.js";
 import { ropeTable } from "./rope-table.js";
 import { bindLayer, type Layer, type ReadOptions, readWeights } from "./weights.js";
 
@@ -14,7 +15,6 @@ export type Scratch = { readonly [K in keyof ScratchSlots]: Tensor };
 export interface ModelStage {
   readonly layers: readonly Layer[];
   readonly rope: Tensor;
-  readonly scores: Tensor;
   /** Scratch for n positions, 1 to the plan's batch. */
   scratch(n: number): Scratch;
 }
@@ -34,6 +34,9 @@ export interface Llama {
     readonly output: Matrix;
     readonly logits: Tensor;
   };
+  readonly threads: number;
+  /** Ends the threads. The memory goes when the last reference to it does. */
+  dispose(): Promise<void>;
 }
 
 export interface LlamaOptions extends PlanOptions, ReadOptions {
@@ -44,21 +47,44 @@ export interface LlamaOptions extends PlanOptions, ReadOptions {
 }
 
 /**
- * Plans the checkpoint, allocates its stages and streams its weights in. When it rejects, nothing of the model stays reachable.
- * Throws OutOfMemoryError, NumericError, or what the source's read throws.
+ * Plans the checkpoint, allocates its stages, starts the threads and streams the weights in. When it rejects, nothing of the model stays
+ * reachable, and no thread.
+ *
+ * Throws OutOfMemoryError, NumericError, ThreadError, or what the source's read throws.
  */
 export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): Promise<Llama> {
   const { config } = checkpoint;
+  const { threads = 1 } = options;
+  const shared = threads > 1;
   const plan = planModel(checkpoint, options);
-  const chosen = await chooseBuild(options.build);
+  const chosen = await chooseBuild(options.build, shared);
   const module = options.module ?? chosen.module;
   options.signal?.throwIfAborted();
 
-  const stages: Stage[] = [];
-  for (const stagePlan of plan.stages) stages.push(await Stage.create(stagePlan, module));
-  await writeRopeTable(config, stages, options);
-  await readWeights(checkpoint, stages, options);
+  const memories = plan.stages.map((stagePlan) => allocateStage(stagePlan, shared));
+  const crew = shared ? await createCrew({ threads, module, memories }) : undefined;
+  try {
+    const stages: Stage[] = [];
+    for (const [i, stagePlan] of plan.stages.entries()) {
+      stages.push(await Stage.create(stagePlan, memories[i]!, module, i, crew));
+    }
+    await writeRopeTable(config, stages, options);
+    await readWeights(checkpoint, stages, options);
+    await crew?.ready;
+    return bindLlama(config, plan, chosen.build, stages, crew);
+  } catch (error) {
+    await crew?.dispose();
+    throw error;
+  }
+}
 
+function bindLlama(
+  config: ModelConfig,
+  plan: Plan,
+  build: Build,
+  stages: readonly Stage[],
+  crew: WorkerCrew | undefined,
+): Llama {
   const bound = stages.map(bindStage);
   const first = stages[0]!;
   const end = stages.findIndex((stage) => stage.plan.output);
@@ -66,7 +92,7 @@ export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): 
   return {
     config,
     plan,
-    build: chosen.build,
+    build,
     stages: bound,
     embedding: first.matrix(first.plan.embedding!),
     head: {
@@ -75,6 +101,8 @@ export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): 
       output: last.matrix(last.plan.output!),
       logits: last.tensor(last.plan.logits!),
     },
+    threads: crew?.threads ?? 1,
+    dispose: async () => crew?.dispose(),
   };
 }
 
@@ -105,7 +133,6 @@ function bindStage(stage: Stage): ModelStage {
   return {
     layers: plan.layers.map((slots) => bindLayer(stage, slots)),
     rope: stage.tensor(plan.rope),
-    scores: stage.tensor(plan.scores),
     scratch(n) {
       let scratch = bySize.get(n);
       if (!scratch) {

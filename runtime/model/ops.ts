@@ -1,11 +1,26 @@
+import { NumericError } from "../errors.js";
+import { jobNumbers } from "../memory/jobs.js";
+import { cacheRowBytes, type KvCache } from "../memory/kv-cache.js";
 import type { Stage } from "../memory/stage.js";
-import { encodedBytes, type Matrix, type Tensor, type WeightType } from "../memory/tensor.js";
+import { encodedBytes, type Matrix, packedBytes, type Tensor, type WeightType } from "../memory/tensor.js";
 
 // One function per step of the forward pass. Each checks its shapes, picks the kernel by weight type and by number of
 // positions, and hands it addresses that are inside the stage's memory: the plan made them, and the shapes say so.
+// Threads share what is large enough; how it is cut changes no bit of the results.
 
 /** Positions that a matmul kernel takes side by side; what is left over goes through matvec, bit-identically. */
 const TILE = 4;
+
+/**
+ * How much of a job a thread takes at once, in bytes that a kernel reads or writes; a job of less than two is not shared. A chunk takes one to
+ * five microseconds: much more than it costs to claim it, and little enough that the threads end at about the same time.
+ */
+const CHUNK_BYTES = 32_768;
+
+/** Units of a job to take at once, when each costs so many bytes; a multiple of `step`. */
+function chunkOf(unitBytes: number, step = 1): number {
+  return Math.max(1, Math.round(CHUNK_BYTES / unitBytes / step)) * step;
+}
 
 /** out[i] = embedding[ids[i]];  out f32[n, dim], embedding [vocabSize, dim], n ids */
 export function embed(out: Tensor, embedding: Matrix, ids: readonly number[]): void {
@@ -27,7 +42,7 @@ export function rmsnorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): vo
   const [n, dim] = x.shape as [number, number];
   expectShape("rmsnorm: out", out, [n, dim]);
   expectShape("rmsnorm: weight", weight, [dim]);
-  stage.kernels.rmsnorm(out.address, x.address, weight.address, n, dim, eps);
+  stage.run(jobNumbers.rmsnorm, n, chunkOf(8 * dim), [out.address, x.address, weight.address, dim, eps]);
   stage.checkGuards("rmsnorm");
 }
 
@@ -62,22 +77,23 @@ function encode(stage: Stage, type: WeightType, x: Tensor, n: number, cols: numb
       `Cannot encode ${n} positions: expected at most ${region.bytes} bytes, found ${n * bytes}`,
     );
   }
-  const kernel = stage.kernels[`encode_${type}`];
-  const tiled = n - (n % TILE);
-  for (let i = 0; i < tiled; i += TILE)
-    kernel(region.address + i * bytes, x.address + i * cols * 4, cols, TILE);
-  for (let i = tiled; i < n; i++) kernel(region.address + i * bytes, x.address + i * cols * 4, cols, 1);
+  const args = [region.address, x.address, cols, n, bytes];
+  stage.run(jobNumbers[`encode_${type}`], Math.ceil(n / TILE), chunkOf(TILE * 16 * cols), args);
 }
 
 function multiply(stage: Stage, out: Tensor, w: Matrix, n: number): void {
-  const bytes = encodedBytes(w.type, w.cols);
+  const { address, type, rows, cols } = w;
+  const bytes = encodedBytes(type, cols);
   const x = stage.plan.encoded.address;
-  const matmul = stage.kernels[`matmul_${w.type}`];
-  const matvec = stage.kernels[`matvec_${w.type}`];
+  const rowBytes = packedBytes(type, 8, cols) / 8;
   const tiles = Math.floor(n / TILE);
-  if (tiles) matmul(out.address, w.address, x, 0, w.rows, w.rows, w.cols, tiles, TILE * bytes);
+  if (tiles) {
+    const args = [out.address, address, x, rows, cols, tiles, TILE * bytes];
+    stage.run(jobNumbers[`matmul_${type}`], rows, chunkOf(rowBytes * TILE * tiles, 8), args);
+  }
   for (let i = tiles * TILE; i < n; i++) {
-    matvec(out.address + i * w.rows * 4, w.address, x + i * bytes, 0, w.rows, w.cols);
+    const args = [out.address + i * rows * 4, address, x + i * bytes, cols];
+    stage.run(jobNumbers[`matvec_${type}`], rows, chunkOf(rowBytes, 8), args);
   }
 }
 
@@ -87,58 +103,76 @@ export function rope(x: Tensor, table: Tensor, position: number): void {
   const [n, heads, headDim] = x.shape as [number, number, number];
   const ropeDim = 2 * table.shape[1]!;
   const angles = table.rows(position, position + n);
-  stage.kernels.rope(x.address, angles.address, n, heads, headDim, ropeDim);
+  const args = [x.address, angles.address, heads, headDim, ropeDim];
+  stage.run(jobNumbers.rope, n, chunkOf(8 * heads * headDim), args);
   stage.checkGuards("rope");
 }
 
-/** cache[:, position + i] = x[i];  cache f32[nKvHeads, contextLength, headDim], x f32[n, nKvHeads, headDim] */
-export function store(cache: Tensor, x: Tensor, position: number): void {
+/**
+ * cache[:, position + i] = x[i];  cache [nKvHeads, contextLength, headDim], x f32[n, nKvHeads, headDim]
+ *
+ * Throws NumericError for what the cache's type cannot hold.
+ */
+export function store(cache: KvCache, x: Tensor, position: number): void {
   const stage = sameStage("store", cache, x);
-  const [heads, contextLength, headDim] = cache.shape as [number, number, number];
+  const { type, heads, contextLength, headDim } = cache;
   const n = x.shape[0]!;
   expectShape("store: x", x, [n, heads, headDim]);
   expectPositions("store", position, n, contextLength);
-  stage.kernels.cache_f32(cache.address, x.address, position, n, heads, headDim, contextLength);
+  const kernel = stage.kernels[`cache_${type}`];
+  const bad = kernel(cache.address, x.address, position, n, heads, headDim, contextLength);
+  if (bad >= 0) {
+    const expected = type === "f16" ? "numbers within 65,504" : "finite numbers";
+    throw new NumericError(
+      `Cannot keep the keys or values of position ${position + bad} as ${type}: expected ${expected}, found ${largest(x.rows(bad, bad + 1))}`,
+    );
+  }
   stage.checkGuards("store");
+}
+
+/** The value of largest magnitude, or the first NaN. */
+function largest(x: Tensor): number {
+  return x.view().reduce((worst, value) => (Math.abs(value) <= Math.abs(worst) ? worst : value), 0);
 }
 
 /**
  * out[i] = softmax(q[i] . keys / sqrt(headDim)) values, over the positions up to position + i
  *
- * out, q f32[n, nHeads, headDim]; keys, values f32[nKvHeads, contextLength, headDim]; scores f32[contextLength], scratch
+ * out, q f32[n, nHeads, headDim]; keys, values [nKvHeads, contextLength, headDim]
  */
-export function attend(
-  out: Tensor,
-  q: Tensor,
-  keys: Tensor,
-  values: Tensor,
-  scores: Tensor,
-  position: number,
-): void {
-  const stage = sameStage("attend", out, q, keys, values, scores);
+export function attend(out: Tensor, q: Tensor, keys: KvCache, values: KvCache, position: number): void {
+  const stage = sameStage("attend", out, q, keys, values);
   const [n, heads, headDim] = q.shape as [number, number, number];
-  const [kvHeads, contextLength] = keys.shape as [number, number, number];
+  const { type, heads: kvHeads, contextLength } = keys;
   expectShape("attend: out", out, q.shape);
-  expectShape("attend: keys", keys, [kvHeads, contextLength, headDim]);
-  expectShape("attend: values", values, keys.shape);
-  expectShape("attend: scores", scores, [contextLength]);
+  for (const cache of [keys, values]) {
+    if (cache.type !== type || cache.headDim !== headDim || cache.contextLength !== contextLength) {
+      throw new RangeError(
+        `attend: expected keys and values of ${type}[${kvHeads}, ${contextLength}, ${headDim}], found ${cache.type}[${cache.heads}, ${cache.contextLength}, ${cache.headDim}]`,
+      );
+    }
+  }
   expectPositions("attend", position, n, contextLength);
-  stage.kernels.attention_f32(
+  const { attention } = stage.plan;
+  const headsPerKv = heads / kvHeads;
+  const units = kvHeads * Math.ceil((n * headsPerKv) / 4);
+  const unitBytes = 2 * (position + n) * cacheRowBytes(type, headDim);
+  const scale = 1 / Math.sqrt(headDim);
+  stage.run(jobNumbers[`attention_${type}`], units, chunkOf(2 * unitBytes), [
     out.address,
     q.address,
     keys.address,
     values.address,
-    scores.address,
-    0,
+    attention.address,
+    attention.bytes / stage.threads,
     heads,
-    heads,
-    heads / kvHeads,
+    headsPerKv,
     headDim,
     contextLength,
     position,
     n,
-    1 / Math.sqrt(headDim),
-  );
+    scale,
+  ]);
   stage.checkGuards("attend");
 }
 
@@ -146,7 +180,8 @@ export function attend(
 export function siluMul(gate: Tensor, up: Tensor): void {
   const stage = sameStage("siluMul", gate, up);
   expectShape("siluMul: up", up, gate.shape);
-  stage.kernels.silu_mul(gate.address, gate.address, up.address, gate.length);
+  // four times the bytes: it takes an exp and a division
+  stage.run(jobNumbers.siluMul, gate.length, chunkOf(4 * 12, 16), [gate.address, up.address]);
   stage.checkGuards("siluMul");
 }
 
@@ -154,7 +189,7 @@ export function siluMul(gate: Tensor, up: Tensor): void {
 export function add(x: Tensor, delta: Tensor): void {
   const stage = sameStage("add", x, delta);
   expectShape("add: delta", delta, x.shape);
-  stage.kernels.add(x.address, delta.address, x.length);
+  stage.run(jobNumbers.add, x.length, chunkOf(12, 16), [x.address, delta.address]);
   stage.checkGuards("add");
 }
 
@@ -167,8 +202,8 @@ export function hop(to: Tensor, from: Tensor): void {
 
 function sameStage(
   operation: string,
-  first: Tensor | Matrix,
-  ...others: readonly (Tensor | Matrix)[]
+  first: Tensor | Matrix | KvCache,
+  ...others: readonly (Tensor | Matrix | KvCache)[]
 ): Stage {
   for (const other of others) {
     if (other.stage !== first.stage)

@@ -1,13 +1,18 @@
 import { ModelError, NumericError } from "../errors.js";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.js";
 import { rowBytes } from "../formats/tensor-types.js";
-import type { LayerSlots, StagePlan, TensorSlot } from "../memory/plan.js";
+import type { KvCache } from "../memory/kv-cache.js";
+import type { CacheSlot, LayerSlots, StagePlan, TensorSlot } from "../memory/plan.js";
 import type { Stage } from "../memory/stage.js";
 import type { Matrix, Tensor } from "../memory/tensor.js";
 
 /** One transformer block, bound to its stage's memory. Shapes stand at LayerSlots. */
 export type Layer = {
-  readonly [K in keyof LayerSlots]: LayerSlots[K] extends TensorSlot ? Tensor : Matrix;
+  readonly [K in keyof LayerSlots]: LayerSlots[K] extends TensorSlot
+    ? Tensor
+    : LayerSlots[K] extends CacheSlot
+      ? KvCache
+      : Matrix;
 };
 
 /** The tensor of the file behind each of a layer's weights; the rest of the name is ".weight". */
@@ -34,8 +39,8 @@ export function bindLayer(stage: Stage, slots: LayerSlots): Layer {
     ffnGate: stage.matrix(slots.ffnGate),
     ffnUp: stage.matrix(slots.ffnUp),
     ffnDown: stage.matrix(slots.ffnDown),
-    keys: stage.tensor(slots.keys),
-    values: stage.tensor(slots.values),
+    keys: stage.cache(slots.keys),
+    values: stage.cache(slots.values),
   };
 }
 

@@ -1,0 +1,107 @@
+import type { Kernels } from "./kernel-module.js";
+import { type CacheType, cacheTypes } from "./kv-cache.js";
+import { type WeightType, weightTypes } from "./tensor.js";
+
+// Jobs: the kernels' work, cut into units that do not depend on each other, so that threads can share it. Each result is computed by one
+// thread in one order, hence the same bits for any number of threads and any cut.
+
+/** Computes units [begin, end) of a job. `thread` numbers who does it, for those that need room of their own. */
+export type JobFunction = (args: Float64Array, begin: number, end: number, thread: number) => void;
+
+/** Most arguments that a job has. */
+export const MAX_JOB_ARGS = 16;
+
+const kinds = {
+  /** out, x, weight, dim, eps; a unit is a position */
+  rmsnorm:
+    ({ rmsnorm }: Kernels): JobFunction =>
+    (a, begin, end) => {
+      const bytes = 4 * a[3]!;
+      rmsnorm(a[0]! + begin * bytes, a[1]! + begin * bytes, a[2]!, end - begin, a[3]!, a[4]!);
+    },
+  /** x, table, heads, headDim, ropeDim; a unit is a position */
+  rope:
+    ({ rope }: Kernels): JobFunction =>
+    (a, begin, end) => {
+      rope(a[0]! + begin * 4 * a[2]! * a[3]!, a[1]! + begin * 4 * a[4]!, end - begin, a[2]!, a[3]!, a[4]!);
+    },
+  /** gate, up; a unit is an element */
+  siluMul:
+    ({ silu_mul }: Kernels): JobFunction =>
+    (a, begin, end) => {
+      const gate = a[0]! + 4 * begin;
+      silu_mul(gate, gate, a[1]! + 4 * begin, end - begin);
+    },
+  /** x, delta; a unit is an element */
+  add:
+    ({ add }: Kernels): JobFunction =>
+    (a, begin, end) => {
+      add(a[0]! + 4 * begin, a[1]! + 4 * begin, end - begin);
+    },
+} as const;
+
+const kindsByWeight = {
+  /** encoded, x, cols, positions, bytes of a position; a unit is a tile of four positions, the last ones may be fewer */
+  encode: (kernels: Kernels, type: WeightType): JobFunction => {
+    const encode = kernels[`encode_${type}`];
+    return (a, begin, end) => {
+      for (let position = 4 * begin; position < Math.min(4 * end, a[3]!); ) {
+        const tile = a[3]! - position >= 4 ? 4 : 1;
+        encode(a[0]! + position * a[4]!, a[1]! + position * 4 * a[2]!, a[2]!, tile);
+        position += tile;
+      }
+    };
+  },
+  /** out, weights, encoded, cols; a unit is a row */
+  matvec: (kernels: Kernels, type: WeightType): JobFunction => {
+    const matvec = kernels[`matvec_${type}`];
+    return (a, begin, end) => matvec(a[0]!, a[1]!, a[2]!, begin, end, a[3]!);
+  },
+  /** out, weights, encoded, rows, cols, tiles, bytes of a tile; a unit is a row */
+  matmul: (kernels: Kernels, type: WeightType): JobFunction => {
+    const matmul = kernels[`matmul_${type}`];
+    return (a, begin, end) => matmul(a[0]!, a[1]!, a[2]!, begin, end, a[3]!, a[4]!, a[5]!, a[6]!);
+  },
+} as const;
+
+const kindsByCache = {
+  /**
+   * out, q, keys, values, scratch, bytes of a thread's scratch, heads, headsPerKv, headDim, contextLength, position, positions, scale;
+   * a unit is what the kernel calls one
+   */
+  attention: (kernels: Kernels, type: CacheType): JobFunction => {
+    const attention = kernels[`attention_${type}`];
+    return (a, begin, end, thread) => {
+      const scratch = a[4]! + thread * a[5]!;
+      // biome-ignore format: a list of arguments
+      attention(a[0]!, a[1]!, a[2]!, a[3]!, scratch, begin, end, a[6]!, a[7]!, a[8]!, a[9]!, a[10]!, a[11]!, a[12]!);
+    };
+  },
+} as const;
+
+type JobName =
+  | keyof typeof kinds
+  | `${keyof typeof kindsByWeight}_${WeightType}`
+  | `${keyof typeof kindsByCache}_${CacheType}`;
+
+const binders = new Map<JobName, (kernels: Kernels) => JobFunction>(
+  Object.entries(kinds) as [keyof typeof kinds, (kernels: Kernels) => JobFunction][],
+);
+for (const kind of Object.keys(kindsByWeight) as (keyof typeof kindsByWeight)[]) {
+  for (const type of weightTypes) {
+    binders.set(`${kind}_${type}`, (kernels) => kindsByWeight[kind](kernels, type));
+  }
+}
+for (const type of cacheTypes) {
+  binders.set(`attention_${type}`, (kernels) => kindsByCache.attention(kernels, type));
+}
+
+/** A job's number, by which threads name it to each other. */
+export const jobNumbers = Object.fromEntries([...binders.keys()].map((name, i) => [name, i])) as Readonly<
+  Record<JobName, number>
+>;
+
+/** All jobs on one instance of the kernels, by their numbers. */
+export function bindJobs(kernels: Kernels): readonly JobFunction[] {
+  return [...binders.values()].map((bind) => bind(kernels));
+}
