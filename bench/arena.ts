@@ -17,6 +17,9 @@ const scalesAt: Partial<Record<FileType, readonly number[]>> = {
   q5_k: [0, 2],
   q6_k: [208],
   q3_k: [108],
+  q4_1: [0, 2],
+  q5_1: [0, 2],
+  q2_k: [80, 82],
 };
 
 /** Bytes that a file has for these rows. */

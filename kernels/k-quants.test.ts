@@ -21,7 +21,7 @@ describe.skipIf(!folder)("the blocks of tiny_kquant.gguf", async () => {
     readFileSync(`${folder}/tiny_kquant_ref.json`, "utf8"),
   );
 
-  describe.each(["Q4_K", "Q5_K", "Q6_K"] as const)("%s", (type) => {
+  describe.each(["Q2_K", "Q4_K", "Q5_K", "Q6_K"] as const)("%s", (type) => {
     const tensor = [...tensors.values()].find((found) => found.type === type)!;
     const bytes = file.slice(tensor.offset, tensor.offset + tensor.bytes);
     const expected = Float32Array.from(reference.dequant[type]!);

@@ -15,6 +15,9 @@ const types: readonly TensorType[] = [
   "F16",
   "Q8_0",
   "Q4_0",
+  "Q4_1",
+  "Q5_1",
+  "Q2_K",
   "Q4_K",
   "Q5_K",
   "Q6_K",
@@ -70,24 +73,38 @@ function roundHalfToEven(x: number): number {
   return rest === 0.5 ? down + (down % 2 ? 1 : 0) : Math.round(x);
 }
 
+/** Weights that share a minimum. */
+const minimumFor: Partial<Record<TensorType, number>> = { Q4_1: 32, Q5_1: 32, Q2_K: 16, Q4_K: 32, Q5_K: 32 };
+
+/** Where a block has its half floats; 0 where it is not said. */
+const halvesAt: Partial<Record<TensorType, readonly number[]>> = {
+  Q4_1: [0, 2],
+  Q5_1: [0, 2],
+  Q2_K: [80, 82],
+  Q3_K: [108],
+  Q4_K: [0, 2],
+  Q5_K: [0, 2],
+  Q6_K: [208],
+};
+
 /**
- * weights . x of one position, with the sum of magnitudes that rounding errors are measured by. Q4_K and Q5_K weights are
- * differences, scale * q - minimum, of numbers that may be as large as the largest weight of their sub-block.
+ * weights . x of one position, with the sum of magnitudes that rounding errors are measured by. Weights of types with a
+ * minimum are differences, scale * q - minimum, of numbers that may be as large as the largest weight of their sub-block.
  */
 function exactProduct(
   { type, rows, cols, weights }: Case,
   x: Float32Array,
 ): { y: number; magnitude: number }[] {
   const seen = blockSize(type) > 1 ? quantizedActivations(x, blockSize(type)) : x;
-  const differences = type === "Q4_K" || type === "Q5_K";
+  const sharing = minimumFor[type] ?? 1;
   return Array.from({ length: rows }, (_, row) => {
     let y = 0;
     let magnitude = 0;
     for (let col = 0; col < cols; col++) {
       const at = row * cols + col;
       y += weights[at]! * seen[col]!;
-      const from = differences ? at - (at % 32) : at;
-      const size = Math.max(...weights.subarray(from, differences ? from + 32 : at + 1).map(Math.abs));
+      const first = at - (at % sharing);
+      const size = Math.max(...weights.subarray(first, first + sharing).map(Math.abs));
       magnitude += size * Math.abs(seen[col]!);
     }
     return { y, magnitude };
@@ -207,7 +224,7 @@ describe.each(labs)("$name build", (lab) => {
           ? [0x7f80, 0xff80, 0x7fc1]
           : [0x7c00, 0xfc00, 0x7e00]) {
         // in the last block of row 5: the value itself, or each of the block's half floats
-        for (const at of { Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208], Q3_K: [108] }[type as "Q4_K"] ?? [0]) {
+        for (const at of halvesAt[type] ?? [0]) {
           const c = makeCase(type, 9, cols);
           const view = new DataView(c.file.buffer);
           const block = 6 * (c.file.length / 9) - blockBytes;
@@ -270,10 +287,7 @@ describe.each(labs)("$name build", (lab) => {
         [0x7f, 0x80],
       ] as const) {
         const file = makeCase(type, 8, cols).file;
-        const isScale = (i: number) =>
-          type === "Q6_K" || type === "Q3_K"
-            ? i >= blockBytes - 2
-            : i < (type === "Q4_K" || type === "Q5_K" ? 4 : 2);
+        const isScale = (i: number) => (halvesAt[type] ?? [0]).some((at) => i === at || i === at + 1);
         for (let i = 0; i < file.length; i++) {
           if (!isScale(i % blockBytes)) file[i] = i % 3 ? most : least;
         }

@@ -33,8 +33,9 @@ import {
 // Either way the integer sums are exact and the outputs bit-equal.
 
 const BLOCK: usize = 18;
-const PACKED: usize = 144;
-const ENCODED: usize = ASC_FEATURE_RELAXED_SIMD ? 40 : 72;
+export const PACKED: usize = 144;
+/** Bytes of a block of one position's encoded activations. */
+export const ENCODED: usize = ASC_FEATURE_RELAXED_SIMD ? 40 : 72;
 
 /**
  * Packs rows from a file: q4_0[rows, cols] -> packed q4_0[rows, cols]; cols a multiple of 32.
@@ -66,21 +67,24 @@ export function pack_q4_0(packed: usize, source: usize, rows: usize, cols: usize
 
 /** out = row `row` of a packed q4_0[.., cols]; out f32[cols] */
 export function embed_q4_0(out: usize, packed: usize, row: usize, cols: usize): void {
+  embedNibbles(out, packed + (row >> 3) * (cols >> 5) * PACKED, row & 7, cols, 8);
+}
+
+/** out[i] = d * (q[i] - offset) for row `lane` of a group; out f32[cols] */
+export function embedNibbles(out: usize, p: usize, lane: usize, cols: usize, offset: i32): void {
   const mask = i32x4.splat(0x8fffe000);
   const low = i32x4.splat(15);
-  const eight = i32x4.splat(8);
-  const blocks = cols >> 5;
-  let p = packed + (row >> 3) * blocks * PACKED;
-  for (let block: usize = 0; block < blocks; block++, p += PACKED, out += 128) {
+  const zero = i32x4.splat(offset);
+  for (const end = out + (cols << 2); out < end; p += PACKED, out += 128) {
     const scale = f32x4.mul(
-      scaledHalf4(i32x4.splat(<i32>load<i16>(p + ((row & 7) << 1))), mask),
+      scaledHalf4(i32x4.splat(<i32>load<i16>(p + (lane << 1))), mask),
       f32x4.splat(TWO_112),
     );
-    const q = p + 16 + ((row & 7) << 2);
+    const q = p + 16 + (lane << 2);
     for (let k: usize = 0; k < 4; k++) {
       const bytes = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(q + (k << 5))));
-      const first = i32x4.sub(v128.and(bytes, low), eight);
-      const second = i32x4.sub(i32x4.shr_u(bytes, 4), eight);
+      const first = i32x4.sub(v128.and(bytes, low), zero);
+      const second = i32x4.sub(i32x4.shr_u(bytes, 4), zero);
       v128.store(out + (k << 4), f32x4.mul(f32x4.convert_i32x4_s(first), scale));
       v128.store(out + (k << 4), f32x4.mul(f32x4.convert_i32x4_s(second), scale), 64);
     }
@@ -89,6 +93,11 @@ export function embed_q4_0(out: usize, packed: usize, row: usize, cols: usize): 
 
 /** Quantizes and encodes `tile` positions for matvec_q4_0 and matmul_q4_0: x f32[tile, cols] -> out, at most 72 bytes per block and position. */
 export function encode_q4_0(out: usize, x: usize, cols: usize, tile: usize): void {
+  encodeForNibbles(out, x, cols, tile, 8);
+}
+
+/** The same for weights d * (q - offset). */
+export function encodeForNibbles(out: usize, x: usize, cols: usize, tile: usize, offset: i32): void {
   assert(cols % 32 === 0);
   const group = tile << 2;
   const high = i16x8.splat(<i16>0xff00);
@@ -99,19 +108,19 @@ export function encode_q4_0(out: usize, x: usize, cols: usize, tile: usize): voi
       const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
       const first = round16(x, inverse);
       const second = round16(x + 64, inverse);
-      const sum = -8 * sumBytes(first, second);
+      const start = -offset * sumBytes(first, second);
       if (ASC_FEATURE_RELAXED_SIMD) {
         scatter4(o, 2 * group, first);
         scatter4(o + group, 2 * group, second);
         store<f32>(o + 8 * group, (highest / <f32>127) * TWO_112);
-        store<i32>(o + 9 * group, sum);
+        store<i32>(o + 9 * group, start);
       } else {
         scatter4(o, 4 * group, i16x8.shl(first, 8));
         scatter4(o + group, 4 * group, oddBytes(first));
         scatter4(o + 2 * group, 4 * group, i16x8.shl(evenBytes(second), 4));
         scatter4(o + 3 * group, 4 * group, v128.and(second, high));
         store<f32>(o + 16 * group, (highest / <f32>127) * (TWO_112 / 256));
-        store<i32>(o + 17 * group, sum * 256);
+        store<i32>(o + 17 * group, start * 256);
       }
     }
   }
@@ -132,16 +141,29 @@ export function matvec_q4_0(
   rowEnd: usize,
   cols: usize,
 ): void {
+  matvecNibbles(out, weights, x, rowBegin, rowEnd, cols, (cols >> 5) * PACKED);
+}
+
+/** The same of groups of rows that lie `groupBytes` apart. */
+export function matvecNibbles(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  cols: usize,
+  groupBytes: usize,
+): void {
   assert((rowBegin & 7) === 0 && cols % 32 === 0);
   const mask = i32x4.splat(0x8fffe000);
   const low = i8x16.splat(15);
   const nibble0 = i16x8.splat(0x000f);
   const nibble1 = i16x8.splat(0x00f0);
   const nibble2 = i16x8.splat(0x0f00);
-  const groupBytes = (cols >> 5) * PACKED;
-  let w = weights + (rowBegin >> 3) * groupBytes;
+  const weightBytes = (cols >> 5) * PACKED;
   for (let row = rowBegin; row < rowEnd; row += 8) {
-    const end = w + groupBytes;
+    let w = weights + (row >> 3) * groupBytes;
+    const end = w + weightBytes;
     let y0 = f32x4.splat(0);
     let y4 = y0;
     let q = x;
@@ -204,13 +226,29 @@ export function matmul_q4_0(
   tiles: usize,
   tileBytes: usize,
 ): void {
+  matmulNibbles(out, weights, x, rowBegin, rowEnd, rows, cols, tiles, tileBytes, (cols >> 5) * PACKED);
+}
+
+/** The same of groups of rows that lie `groupBytes` apart. */
+export function matmulNibbles(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  rows: usize,
+  cols: usize,
+  tiles: usize,
+  tileBytes: usize,
+  groupBytes: usize,
+): void {
   assert((rowBegin & 7) === 0 && cols % 32 === 0 && rowEnd <= rows);
   const mask = i32x4.splat(0x8fffe000);
   const low = i8x16.splat(15);
   const nibble0 = i16x8.splat(0x000f);
   const nibble1 = i16x8.splat(0x00f0);
   const nibble2 = i16x8.splat(0x0f00);
-  const groupBytes = (cols >> 5) * PACKED;
+  const weightBytes = (cols >> 5) * PACKED;
   const outBytes = rows << 2;
   for (let row = rowBegin; row < rowEnd; row += 8) {
     const group = weights + (row >> 3) * groupBytes;
@@ -218,7 +256,7 @@ export function matmul_q4_0(
     for (let tile: usize = 0; tile < tiles; tile++) {
       let w = group;
       let q = x + tile * tileBytes;
-      const end = w + groupBytes;
+      const end = w + weightBytes;
       // y: rows 0..3 of positions 0..3; z: rows 4..7
       let y0 = f32x4.splat(0);
       let y1 = y0;

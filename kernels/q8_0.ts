@@ -32,7 +32,8 @@ import {
 
 const BLOCK: usize = 34;
 export const PACKED: usize = 272;
-const ENCODED: usize = 68;
+/** Bytes of a block of one position's encoded activations. */
+export const ENCODED: usize = 68;
 
 /**
  * Packs rows from a file: q8_0[rows, cols] -> packed q8_0[rows, cols]; cols a multiple of 32.
@@ -124,13 +125,26 @@ export function matvec_q8_0(
   rowEnd: usize,
   cols: usize,
 ): void {
+  matvecBytes(out, weights, x, rowBegin, rowEnd, cols, (cols >> 5) * PACKED);
+}
+
+/** The same of groups of rows that lie `groupBytes` apart. */
+export function matvecBytes(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  cols: usize,
+  groupBytes: usize,
+): void {
   assert((rowBegin & 7) === 0 && cols % 32 === 0);
   const mask = i32x4.splat(0x8fffe000);
   const high = i16x8.splat(<i16>0xff00);
-  const groupBytes = (cols >> 5) * PACKED;
-  let w = weights + (rowBegin >> 3) * groupBytes;
+  const weightBytes = (cols >> 5) * PACKED;
   for (let row = rowBegin; row < rowEnd; row += 8) {
-    const end = w + groupBytes;
+    let w = weights + (row >> 3) * groupBytes;
+    const end = w + weightBytes;
     let y0 = f32x4.splat(0);
     let y4 = y0;
     let q = x;
@@ -190,10 +204,26 @@ export function matmul_q8_0(
   tiles: usize,
   tileBytes: usize,
 ): void {
+  matmulBytes(out, weights, x, rowBegin, rowEnd, rows, cols, tiles, tileBytes, (cols >> 5) * PACKED);
+}
+
+/** The same of groups of rows that lie `groupBytes` apart. */
+export function matmulBytes(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  rows: usize,
+  cols: usize,
+  tiles: usize,
+  tileBytes: usize,
+  groupBytes: usize,
+): void {
   assert((rowBegin & 7) === 0 && cols % 32 === 0 && rowEnd <= rows);
   const mask = i32x4.splat(0x8fffe000);
   const high = i16x8.splat(<i16>0xff00);
-  const groupBytes = (cols >> 5) * PACKED;
+  const weightBytes = (cols >> 5) * PACKED;
   const outBytes = rows << 2;
   for (let row = rowBegin; row < rowEnd; row += 4) {
     // the second four rows of a group: their weights are 16 bytes into each chunk, their scales 8 bytes into the block
@@ -203,7 +233,7 @@ export function matmul_q8_0(
     for (let tile: usize = 0; tile < tiles; tile++) {
       let w = group;
       let q = x + tile * tileBytes;
-      const end = w + groupBytes;
+      const end = w + weightBytes;
       let y0 = f32x4.splat(0);
       let y1 = y0;
       let y2 = y0;

@@ -13,9 +13,13 @@ import { type TensorType, tensorTypes } from "../runtime/formats/tensor-types.js
  *   Q8_0   d: f16, qs: i8[32]               w[j] = d * qs[j]
  *   Q4_0   d: f16, qs: u8[16]               w[j] = d * (low nibble of qs[j] - 8), j = 0..15
  *                                           w[j + 16] = d * (high nibble of qs[j] - 8)
+ *   Q4_1   d, m: f16, qs: u8[16]            w[j] = d * (low nibble of qs[j]) + m, j = 0..15; w[j + 16]: the high nibble
  *   Q5_0   d: f16, qh: u32, qs: u8[16]      w[j] = d * (low nibble of qs[j] + 16 * bit j of qh - 16), j = 0..15
  *                                           w[j + 16]: the high nibble and bit j + 16
+ *   Q5_1   d, m: f16, qh: u32, qs: u8[16]   w[j] = d * (low nibble of qs[j] + 16 * bit j of qh) + m; w[j + 16]: as in Q5_0
  *   IQ4_NL d: f16, qs: u8[16]               w[j] = d * kvalues_iq4nl[low nibble of qs[j]]; w[j + 16]: the high nibble
+ *   Q2_K   scales: u8[16], qs: u8[64],      w[128h + 32p + j] = d * (low nibble of s) * q - dmin * (high nibble of s), j = 0..31, where
+ *          d, dmin: f16                     s is scales[(128h + 32p + j) / 16] and q is bits 2p, 2p + 1 of qs[32h + j]
  *   Q3_K   hmask: u8[32], qs: u8[64],       w[128h + 32p + j] = d * (scale[(128h + 32p + j) / 16] - 32) * (q - 4), j = 0..31, where
  *          scales: u8[12], d: f16           q is bits 2p, 2p + 1 of qs[32h + j] and 4 * bit 4h + p of hmask[j]
  *   Q4_K   d, dmin: f16, scales: u8[12],    w[64p + j] = d * scale[2p] * (low nibble of qs[32p + j]) - dmin * minimum[2p]
@@ -79,6 +83,16 @@ const readBlock: Record<TensorType, (view: DataView, at: number, out: Float64Arr
     }
   },
 
+  Q4_1(view, at, out) {
+    const d = f16ToNumber(view.getUint16(at, true));
+    const m = f16ToNumber(view.getUint16(at + 2, true));
+    for (let j = 0; j < 16; j++) {
+      const pair = view.getUint8(at + 4 + j);
+      out[j] = d * (pair & 15) + m;
+      out[j + 16] = d * (pair >> 4) + m;
+    }
+  },
+
   Q5_0(view, at, out) {
     const d = f16ToNumber(view.getUint16(at, true));
     const fifth = view.getUint32(at + 2, true);
@@ -89,12 +103,34 @@ const readBlock: Record<TensorType, (view: DataView, at: number, out: Float64Arr
     }
   },
 
+  Q5_1(view, at, out) {
+    const d = f16ToNumber(view.getUint16(at, true));
+    const m = f16ToNumber(view.getUint16(at + 2, true));
+    const fifth = view.getUint32(at + 4, true);
+    for (let j = 0; j < 16; j++) {
+      const pair = view.getUint8(at + 8 + j);
+      out[j] = d * ((pair & 15) + 16 * ((fifth >>> j) & 1)) + m;
+      out[j + 16] = d * ((pair >> 4) + 16 * ((fifth >>> (j + 16)) & 1)) + m;
+    }
+  },
+
   IQ4_NL(view, at, out) {
     const d = f16ToNumber(view.getUint16(at, true));
     for (let j = 0; j < 16; j++) {
       const pair = view.getUint8(at + 2 + j);
       out[j] = d * iq4Levels[pair & 15]!;
       out[j + 16] = d * iq4Levels[pair >> 4]!;
+    }
+  },
+
+  Q2_K(view, at, out) {
+    const d = f16ToNumber(view.getUint16(at + 80, true));
+    const dmin = f16ToNumber(view.getUint16(at + 82, true));
+    for (let i = 0; i < 256; i++) {
+      const [half, part, j] = [i >> 7, (i >> 5) & 3, i & 31];
+      const scales = view.getUint8(at + (i >> 4));
+      const q = (view.getUint8(at + 16 + 32 * half + j) >> (2 * part)) & 3;
+      out[i] = d * (scales & 15) * q - dmin * (scales >> 4);
     }
   },
 

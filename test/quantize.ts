@@ -9,10 +9,13 @@ import { iq4Levels } from "./dequantize.js";
  *   Q8_0        d = amax / 127, q = x / d rounded half away from zero
  *   Q4_0        d = (the value of largest magnitude) / -8, q = min(15, trunc(x / d + 8.5))
  *
+ *   Q4_1        m = the smallest, d = (largest - m) / 15, q = min(15, trunc((x - m) / d + 0.5))
  *   Q5_0        d = (the value of largest magnitude) / -16, q = min(31, trunc(x / d + 16.5))
  *
+ *   Q5_1        as Q4_1, with 31 instead of 15
+ *
  * Only IQ4_NL and the k-quants differ from ggml, which searches for the scales of least error: here a block's or sub-block's scale
- * and minimum span its values, and are rounded to 6 (Q6_K: 8) bits of the block's largest.
+ * and minimum span its values, and are rounded to 6 (Q6_K: 8, Q2_K: 4) bits of the block's largest.
  */
 export function quantize(type: TensorType, weights: Float32Array): Uint8Array {
   const { blockSize, blockBytes } = tensorTypes[type];
@@ -64,6 +67,11 @@ const writeBlock: Record<TensorType, (weights: Float32Array, view: DataView, at:
     }
   },
 
+  Q4_1(weights, view, at) {
+    const q = writeScaleAndMinimum(weights, 15, view, at);
+    for (let j = 0; j < 16; j++) view.setUint8(at + 4 + j, q[j]! | (q[j + 16]! << 4));
+  },
+
   Q5_0(weights, view, at) {
     const d = Math.fround(largestMagnitude(weights) / -16);
     const inverse = d === 0 ? 0 : Math.fround(1 / d);
@@ -71,12 +79,14 @@ const writeBlock: Record<TensorType, (weights: Float32Array, view: DataView, at:
       Math.min(31, Math.trunc(Math.fround(Math.fround(x * inverse) + Math.fround(16.5)))),
     );
     view.setUint16(at, numberToF16(d), true);
-    view.setUint32(
-      at + 2,
-      q.reduce((bits, five, i) => bits + (five >> 4) * 2 ** i, 0),
-      true,
-    );
+    view.setUint32(at + 2, fifthBits(q), true);
     for (let j = 0; j < 16; j++) view.setUint8(at + 6 + j, (q[j]! & 15) | ((q[j + 16]! & 15) << 4));
+  },
+
+  Q5_1(weights, view, at) {
+    const q = writeScaleAndMinimum(weights, 31, view, at);
+    view.setUint32(at + 4, fifthBits(q), true);
+    for (let j = 0; j < 16; j++) view.setUint8(at + 8 + j, (q[j]! & 15) | ((q[j + 16]! & 15) << 4));
   },
 
   IQ4_NL(weights, view, at) {
@@ -88,6 +98,17 @@ const writeBlock: Record<TensorType, (weights: Float32Array, view: DataView, at:
     view.setUint16(at, numberToF16(d), true);
     for (let j = 0; j < 16; j++) {
       view.setUint8(at + 2 + j, nearest(weights[j]!) | (nearest(weights[j + 16]!) << 4));
+    }
+  },
+
+  Q2_K(weights, view, at) {
+    const { d, dmin, scales, minimums, q } = scalesAndMinimums(weights, 16, 15, 3);
+    view.setUint16(at + 80, numberToF16(d), true);
+    view.setUint16(at + 82, numberToF16(dmin), true);
+    for (let j = 0; j < 16; j++) view.setUint8(at + j, scales[j]! | (minimums[j]! << 4));
+    for (let i = 0; i < 256; i++) {
+      const byte = at + 16 + 32 * (i >> 7) + (i & 31);
+      view.setUint8(byte, view.getUint8(byte) | (q[i]! << (2 * ((i >> 5) & 3))));
     }
   },
 
@@ -153,6 +174,28 @@ const writeBlock: Record<TensorType, (weights: Float32Array, view: DataView, at:
   },
 };
 
+/** Writes the first 4 bytes of a Q4_1 or Q5_1 block, and returns its weights as 0..highest. */
+function writeScaleAndMinimum(
+  weights: Float32Array,
+  highest: number,
+  view: DataView,
+  at: number,
+): readonly number[] {
+  const m = Math.min(...weights);
+  const d = Math.fround((Math.max(...weights) - m) / highest);
+  const inverse = d === 0 ? 0 : Math.fround(1 / d);
+  view.setUint16(at, numberToF16(d), true);
+  view.setUint16(at + 2, numberToF16(m), true);
+  return Array.from(weights, (x) =>
+    Math.min(highest, Math.trunc(Math.fround(Math.fround(Math.fround(x - m) * inverse) + 0.5))),
+  );
+}
+
+/** Bit 4 of each of 32 weights. */
+function fifthBits(q: readonly number[]): number {
+  return q.reduce((bits, five, i) => bits + (five >> 4) * 2 ** i, 0);
+}
+
 /** Writes the first 16 bytes of a Q4_K or Q5_K block, and returns its weights as 0..highest. */
 function writeScalesAndMinimums(
   weights: Float32Array,
@@ -160,34 +203,43 @@ function writeScalesAndMinimums(
   view: DataView,
   at: number,
 ): Uint8Array {
-  const blocks = Array.from({ length: 8 }, (_, j) => weights.subarray(32 * j, 32 * j + 32));
-  const minimums = blocks.map((block) => Math.max(0, -Math.min(...block)));
-  const scales = blocks.map((block, j) => (Math.max(0, ...block) + minimums[j]!) / highest);
-  const d = f16Rounded(Math.max(...scales) / 63);
-  const dmin = f16Rounded(Math.max(...minimums) / 63);
+  const { d, dmin, scales, minimums, q } = scalesAndMinimums(weights, 32, 63, highest);
   view.setUint16(at, numberToF16(d), true);
   view.setUint16(at + 2, numberToF16(dmin), true);
-  const steps = (value: number, step: number) => (step === 0 ? 0 : clamp(Math.round(value / step), 0, 63));
-  const q = new Uint8Array(256);
-  for (let j = 0; j < 8; j++) {
-    const scale = steps(scales[j]!, d);
-    const minimum = steps(minimums[j]!, dmin);
-    const bits = (byte: number, value: number) =>
-      view.setUint8(at + 4 + byte, view.getUint8(at + 4 + byte) | value);
-    if (j < 4) {
-      bits(j, scale);
-      bits(j + 4, minimum);
-    } else {
-      bits(j + 4, (scale & 15) | ((minimum & 15) << 4));
-      bits(j - 4, (scale >> 4) << 6);
-      bits(j, (minimum >> 4) << 6);
-    }
-    for (let i = 0; i < 32; i++) {
-      const level = scale === 0 ? 0 : (blocks[j]![i]! + dmin * minimum) / (d * scale);
-      q[32 * j + i] = clamp(Math.round(level), 0, highest);
-    }
+  const bits = (byte: number, value: number) =>
+    view.setUint8(at + 4 + byte, view.getUint8(at + 4 + byte) | value);
+  for (let j = 0; j < 4; j++) {
+    bits(j, scales[j]!);
+    bits(j + 4, minimums[j]!);
+  }
+  for (let j = 4; j < 8; j++) {
+    bits(j + 4, (scales[j]! & 15) | ((minimums[j]! & 15) << 4));
+    bits(j - 4, (scales[j]! >> 4) << 6);
+    bits(j, (minimums[j]! >> 4) << 6);
   }
   return q;
+}
+
+/**
+ * 256 weights as q in 0..highest with a scale and a minimum, 0..steps, for each sub-block of `size`:
+ * about d * scale * q - dmin * minimum.
+ */
+function scalesAndMinimums(weights: Float32Array, size: number, steps: number, highest: number) {
+  const blocks = Array.from({ length: 256 / size }, (_, j) => weights.subarray(size * j, size * (j + 1)));
+  const lowest = blocks.map((block) => Math.max(0, -Math.min(...block)));
+  const spans = blocks.map((block, j) => (Math.max(0, ...block) + lowest[j]!) / highest);
+  const d = f16Rounded(Math.max(...spans) / steps);
+  const dmin = f16Rounded(Math.max(...lowest) / steps);
+  const inSteps = (value: number, step: number) =>
+    step === 0 ? 0 : clamp(Math.round(value / step), 0, steps);
+  const scales = spans.map((span) => inSteps(span, d));
+  const minimums = lowest.map((value) => inSteps(value, dmin));
+  const q = Uint8Array.from(weights, (weight, i) => {
+    const j = Math.floor(i / size);
+    const level = scales[j] === 0 ? 0 : (weight + dmin * minimums[j]!) / (d * scales[j]!);
+    return clamp(Math.round(level), 0, highest);
+  });
+  return { d, dmin, scales, minimums, q };
 }
 
 function clamp(x: number, low: number, high: number): number {

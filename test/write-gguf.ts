@@ -52,6 +52,7 @@ const typeNumbers: Record<string, number> = {
   Q4_0: 2,
   Q4_1: 3,
   Q5_0: 6,
+  Q5_1: 7,
   Q8_0: 8,
   Q2_K: 10,
   Q3_K: 11,
@@ -59,6 +60,7 @@ const typeNumbers: Record<string, number> = {
   Q5_K: 13,
   Q6_K: 14,
   IQ4_NL: 20,
+  IQ4_XS: 23,
   I32: 26,
   BF16: 30,
 };

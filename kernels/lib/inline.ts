@@ -98,6 +98,21 @@ export function storeRows(out: usize, rows0: v128, rows4: v128, count: usize): v
   if (count & 1) v128.store32_lane(out, rows0, 0);
 }
 
+/** Adds the first `count` (1 to 8) of eight rows to what is at `out`. */
+export function addRows(out: usize, rows0: v128, rows4: v128, count: usize): void {
+  if (count >= 8) {
+    v128.store(out, f32x4.add(v128.load(out), rows0));
+    v128.store(out, f32x4.add(v128.load(out, 16), rows4), 16);
+    return;
+  }
+  for (; count > 0; count--, out += 4) {
+    store<f32>(out, load<f32>(out) + f32x4.extract_lane(rows0, 0));
+    // the next row comes to the front
+    rows0 = v128.shuffle<i32>(rows0, rows4, 1, 2, 3, 4);
+    rows4 = v128.shuffle<i32>(rows4, rows4, 1, 2, 3, 0);
+  }
+}
+
 /** The factor that scaledHalf4 leaves out, 2^112. */
 // @ts-ignore: decorator
 @inline export const TWO_112: f32 = <f32>5192296858534827628530496329220096.0;
@@ -187,6 +202,12 @@ export function storeRows(out: usize, rows0: v128, rows4: v128, count: usize): v
 // @ts-ignore: decorator
 @inline export function addScaledHigh(acc: v128, sums: v128, factors: v128): v128 {
   return i32x4.add(acc, i32x4.mul(sums, i32x4.extend_high_i16x8_s(factors)));
+}
+
+/** In each 32-bit lane the lower 16 bits of a, then those of b. `low` is i32x4.splat(0xffff). */
+// @ts-ignore: decorator
+@inline export function joinLow16(a: v128, b: v128, low: v128): v128 {
+  return v128.or(v128.and(a, low), i32x4.shl(b, 16));
 }
 
 /** acc + scale * (d * sums - dmin * mins) of four rows: a block of a k-quant that has minimums. */

@@ -137,14 +137,16 @@ describe("a GGUF with tensors that are not computed with is an UnsupportedError"
 
   it("a matrix of a type without kernels", async () => {
     const wide = smallConfig({ dim: 256, hiddenDim: 256, nLayers: 1, vocabSize: 20 });
-    const q2k = zeros("blk.0.ffn_up.weight", [256, 256], "Q2_K", 84 / 256);
+    const iq4 = zeros("blk.0.ffn_up.weight", [256, 256], "IQ4_XS", 136 / 256);
     const good = await tensorData(randomCheckpoint({ config: wide, type: "Q4_0", seed: 1 }));
-    const tensors = good.map((tensor) => (tensor.name === q2k.name ? q2k : tensor));
+    const tensors = good.map((tensor) => (tensor.name === iq4.name ? iq4 : tensor));
     const opened = openCheckpoint(
       bytesSource(writeGguf({ metadata: llamaMetadata(wide, vocabulary), tensors })),
     );
     await expect(opened).rejects.toThrow(UnsupportedError);
-    await expect(opened).rejects.toThrow(/blk.0.ffn_up.weight: Q2_K is not supported here, F32, .*Q6_K are/);
+    await expect(opened).rejects.toThrow(
+      /blk.0.ffn_up.weight: IQ4_XS is not supported here, F32, .*Q6_K are/,
+    );
   });
 
   it("a norm that is quantized", async () => {

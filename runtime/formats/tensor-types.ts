@@ -11,8 +11,11 @@ export const tensorTypes = {
   BF16: { blockSize: 1, blockBytes: 2 },
   Q8_0: { blockSize: 32, blockBytes: 34 }, // f16 scale, 32 x i8
   Q4_0: { blockSize: 32, blockBytes: 18 }, // f16 scale, 16 bytes of two 4-bit weights
-  Q5_0: { blockSize: 32, blockBytes: 22 }, // the same and 4 bytes of fifth bits
+  Q4_1: { blockSize: 32, blockBytes: 20 }, // the same and an f16 minimum
+  Q5_0: { blockSize: 32, blockBytes: 22 }, // as Q4_0 and 4 bytes of fifth bits
+  Q5_1: { blockSize: 32, blockBytes: 24 }, // the same and an f16 minimum
   IQ4_NL: { blockSize: 32, blockBytes: 18 }, // as Q4_0, but each 4 bits stand for one of sixteen fixed levels
+  Q2_K: { blockSize: 256, blockBytes: 84 }, // 4-bit scale and minimum for every 16, 64 bytes of four 2-bit weights, f16 scale and minimum
   Q3_K: { blockSize: 256, blockBytes: 110 }, // 32 bytes of high bits, 64 of low ones, 6-bit scale for every 16, f16 scale
   Q4_K: { blockSize: 256, blockBytes: 144 }, // f16 scale and minimum, 6 bits of each for every 32, 128 bytes of two 4-bit weights
   Q5_K: { blockSize: 256, blockBytes: 176 }, // the same and 32 bytes of fifth bits

@@ -84,8 +84,11 @@ describe("forward against the float64 reference model", () => {
     ["BF16", 1e-4],
     ["Q8_0", 0.15],
     ["Q4_0", 0.15],
+    ["Q4_1", 0.15],
     ["Q5_0", 0.15],
+    ["Q5_1", 0.15],
     ["IQ4_NL", 0.15],
+    ["Q2_K", 0.15],
     ["Q3_K", 0.15],
     ["Q4_K", 0.15],
     ["Q5_K", 0.15],
@@ -129,7 +132,18 @@ describe("forward against the float64 reference model", () => {
 });
 
 describe("forward gives the same bits", () => {
-  const types: readonly TensorType[] = ["F32", "F16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"];
+  const types: readonly TensorType[] = [
+    "F32",
+    "F16",
+    "Q8_0",
+    "Q4_0",
+    "Q4_1",
+    "Q5_1",
+    "Q2_K",
+    "Q4_K",
+    "Q5_K",
+    "Q6_K",
+  ];
 
   it.each(types)("%s: at once, in chunks of 7 and 4, and one by one", async (type) => {
     const llama = await load(randomCheckpoint({ config: configFor(type), type, seed: 7 }));
@@ -200,7 +214,7 @@ describe("forward gives the same bits", () => {
 });
 
 describe("forward in the debug build", () => {
-  it.each(["F32", "F16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"] as const)(
+  it.each(["F32", "F16", "Q8_0", "Q4_0", "Q4_1", "Q5_1", "Q2_K", "Q4_K", "Q5_K", "Q6_K"] as const)(
     "%s: no assertion fails and no guard zone is touched",
     async (type) => {
       const module = await WebAssembly.compile(await inflateModule(debug));

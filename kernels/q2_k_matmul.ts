@@ -1,0 +1,195 @@
+import { addBlock, dotBytes, dotPairs, storeRows } from "./lib/inline";
+import { PACKED } from "./q2_k";
+
+// Layouts and the order of additions: q2_k.ts.
+
+/**
+ * out[t, row] = weights[row] . x[t] for rows [rowBegin, rowEnd) and tiles of four positions
+ *
+ *   out      f32[4 tiles, rows]
+ *   weights  packed q2_K[rows, cols]   rowBegin a multiple of 8, cols of 256
+ *   x        encoded q2_K, four positions a tile, `tileBytes` from tile to tile
+ *
+ * Eight rows x four positions at a time, one sub-block after the other: eight accumulators.
+ */
+export function matmul_q2_k(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  rows: usize,
+  cols: usize,
+  tiles: usize,
+  tileBytes: usize,
+): void {
+  assert((rowBegin & 7) === 0 && cols % 256 === 0 && rowEnd <= rows);
+  const three = i8x16.splat(3);
+  const nibble = i32x4.splat(15);
+  const groupBytes = (cols >> 8) * PACKED;
+  const outBytes = rows << 2;
+  for (let row = rowBegin; row < rowEnd; row += 8) {
+    const group = weights + (row >> 3) * groupBytes;
+    const count = rowEnd - row;
+    for (let tile: usize = 0; tile < tiles; tile++) {
+      let w = group;
+      let q = x + tile * tileBytes;
+      const end = w + groupBytes;
+      // y: rows 0..3 of positions 0..3; z: rows 4..7
+      let y0 = f32x4.splat(0);
+      let y1 = y0;
+      let y2 = y0;
+      let y3 = y0;
+      let z0 = y0;
+      let z1 = y0;
+      let z2 = y0;
+      let z3 = y0;
+      while (w < end) {
+        // s: a block's sums, rows 0..3; r: rows 4..7
+        let s0 = i32x4.splat(0);
+        let s1 = s0;
+        let s2 = s0;
+        let s3 = s0;
+        let r0 = s0;
+        let r1 = s0;
+        let r2 = s0;
+        let r3 = s0;
+        let head = w + 64;
+        for (let quarter = w + 192; quarter < w + PACKED; quarter += 128) {
+          for (let shift = 0; shift < 8; shift += 2) {
+            let a0 = i32x4.splat(0);
+            let a1 = a0;
+            let a2 = a0;
+            let a3 = a0;
+            let b0 = a0;
+            let b1 = a0;
+            let b2 = a0;
+            let b3 = a0;
+            const bits = i16x8.shl(i16x8.splat(3), shift);
+            for (let c = quarter; c < quarter + 128; c += 32) {
+              const w0 = v128.load(c);
+              const w4 = v128.load(c, 16);
+              if (ASC_FEATURE_RELAXED_SIMD) {
+                const u = v128.and(i16x8.shr_u(w0, shift), three);
+                const v = v128.and(i16x8.shr_u(w4, shift), three);
+                let p = v128.load32_splat(q);
+                a0 = dotBytes(p, u, a0);
+                b0 = dotBytes(p, v, b0);
+                p = v128.load32_splat(q, 4);
+                a1 = dotBytes(p, u, a1);
+                b1 = dotBytes(p, v, b1);
+                p = v128.load32_splat(q, 8);
+                a2 = dotBytes(p, u, a2);
+                b2 = dotBytes(p, v, b2);
+                p = v128.load32_splat(q, 12);
+                a3 = dotBytes(p, u, a3);
+                b3 = dotBytes(p, v, b3);
+                q += 16;
+              } else {
+                let u = v128.and(w0, bits);
+                let v = v128.and(w4, bits);
+                let p = v128.load32_splat(q);
+                a0 = dotPairs(u, p, a0);
+                b0 = dotPairs(v, p, b0);
+                p = v128.load32_splat(q, 4);
+                a1 = dotPairs(u, p, a1);
+                b1 = dotPairs(v, p, b1);
+                p = v128.load32_splat(q, 8);
+                a2 = dotPairs(u, p, a2);
+                b2 = dotPairs(v, p, b2);
+                p = v128.load32_splat(q, 12);
+                a3 = dotPairs(u, p, a3);
+                b3 = dotPairs(v, p, b3);
+                u = v128.and(i16x8.shr_u(w0, 8), bits);
+                v = v128.and(i16x8.shr_u(w4, 8), bits);
+                p = v128.load32_splat(q, 16);
+                a0 = dotPairs(u, p, a0);
+                b0 = dotPairs(v, p, b0);
+                p = v128.load32_splat(q, 20);
+                a1 = dotPairs(u, p, a1);
+                b1 = dotPairs(v, p, b1);
+                p = v128.load32_splat(q, 24);
+                a2 = dotPairs(u, p, a2);
+                b2 = dotPairs(v, p, b2);
+                p = v128.load32_splat(q, 28);
+                a3 = dotPairs(u, p, a3);
+                b3 = dotPairs(v, p, b3);
+                q += 32;
+              }
+            }
+            if (!ASC_FEATURE_RELAXED_SIMD) {
+              a0 = i32x4.shr_s(a0, 6);
+              a1 = i32x4.shr_s(a1, 6);
+              a2 = i32x4.shr_s(a2, 6);
+              a3 = i32x4.shr_s(a3, 6);
+              b0 = i32x4.shr_s(b0, 6);
+              b1 = i32x4.shr_s(b1, 6);
+              b2 = i32x4.shr_s(b2, 6);
+              b3 = i32x4.shr_s(b3, 6);
+            }
+            // this sub-block's scale of each row, in 32 bits: the sums fit 16, so that a product of pairs multiplies them
+            const scale0 = v128.and(i32x4.shr_u(v128.load8x8_u(head), (shift & 2) << 3), nibble);
+            const scale4 = v128.and(i32x4.shr_u(v128.load8x8_u(head, 8), (shift & 2) << 3), nibble);
+            s0 = dotPairs(a0, scale0, s0);
+            s1 = dotPairs(a1, scale0, s1);
+            s2 = dotPairs(a2, scale0, s2);
+            s3 = dotPairs(a3, scale0, s3);
+            r0 = dotPairs(b0, scale4, r0);
+            r1 = dotPairs(b1, scale4, r1);
+            r2 = dotPairs(b2, scale4, r2);
+            r3 = dotPairs(b3, scale4, r3);
+            head += (shift & 2) << 3;
+          }
+        }
+        // the minimums: m rows 0..3, n rows 4..7
+        let m0 = i32x4.splat(0);
+        let m1 = m0;
+        let m2 = m0;
+        let m3 = m0;
+        let n0 = m0;
+        let n1 = m0;
+        let n2 = m0;
+        let n3 = m0;
+        for (head = w + 64; head < w + 192; head += 16, q += 16) {
+          const u = i16x8.shr_u(v128.load8x8_u(head), 4);
+          const v = i16x8.shr_u(v128.load8x8_u(head, 8), 4);
+          let p = v128.load32_splat(q);
+          m0 = dotPairs(u, p, m0);
+          n0 = dotPairs(v, p, n0);
+          p = v128.load32_splat(q, 4);
+          m1 = dotPairs(u, p, m1);
+          n1 = dotPairs(v, p, n1);
+          p = v128.load32_splat(q, 8);
+          m2 = dotPairs(u, p, m2);
+          n2 = dotPairs(v, p, n2);
+          p = v128.load32_splat(q, 12);
+          m3 = dotPairs(u, p, m3);
+          n3 = dotPairs(v, p, n3);
+        }
+        const d0 = v128.load(w);
+        const d4 = v128.load(w, 16);
+        const dmin0 = v128.load(w, 32);
+        const dmin4 = v128.load(w, 48);
+        let scale = v128.load32_splat(q);
+        y0 = addBlock(y0, scale, d0, s0, dmin0, m0);
+        z0 = addBlock(z0, scale, d4, r0, dmin4, n0);
+        scale = v128.load32_splat(q, 4);
+        y1 = addBlock(y1, scale, d0, s1, dmin0, m1);
+        z1 = addBlock(z1, scale, d4, r1, dmin4, n1);
+        scale = v128.load32_splat(q, 8);
+        y2 = addBlock(y2, scale, d0, s2, dmin0, m2);
+        z2 = addBlock(z2, scale, d4, r2, dmin4, n2);
+        scale = v128.load32_splat(q, 12);
+        y3 = addBlock(y3, scale, d0, s3, dmin0, m3);
+        z3 = addBlock(z3, scale, d4, r3, dmin4, n3);
+        q += 16;
+        w += PACKED;
+      }
+      const o = out + tile * (outBytes << 2) + (row << 2);
+      storeRows(o, y0, z0, count);
+      storeRows(o + outBytes, y1, z1, count);
+      storeRows(o + 2 * outBytes, y2, z2, count);
+      storeRows(o + 3 * outBytes, y3, z3, count);
+    }
+  }
+}
