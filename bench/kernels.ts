@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
-import { type Build, chooseBuild, relaxedDotIsExact } from "../runtime/memory/choose-build.js";
+import { type Build, chooseBuild, exactBuilds } from "../runtime/memory/choose-build.js";
 import { instantiateKernels, type Kernels } from "../runtime/memory/kernel-module.js";
 import { Arena, type Region } from "./arena.js";
 import { ARENA_BYTES, type KernelCase, kernelCases, type Work } from "./kernel-cases.js";
@@ -13,7 +13,7 @@ import { measureInTurn, type Timing } from "./measure.js";
 const help = `usage: node dist/bench/kernels.js [options]
 
   --only TEXT      only kernels whose name or shape contains TEXT ("matvec", "q4_0", "cache"); repeatable
-  --build NAME     simd or relaxed; repeatable. Default: all that this engine runs exactly
+  --build NAME     simd, relaxed or relaxed16; repeatable. Default: all that this engine runs exactly
   --wasm FILE      time another compiled kernel module beside them; repeatable
   --seconds S      time spent on each kernel and build, warming up not counted. Default 0.5
   --help
@@ -99,16 +99,16 @@ async function openVariants(arena: Arena): Promise<Variant[]> {
 }
 
 async function chooseBuilds(): Promise<Build[]> {
-  const exact = await relaxedDotIsExact();
-  const asked = options.build ?? (exact ? ["simd", "relaxed"] : ["simd"]);
-  return asked.map((name) => {
-    if (name !== "simd" && name !== "relaxed") {
-      throw new RangeError(`--build: expected simd or relaxed, found ${name}`);
+  const exact = await exactBuilds();
+  if (!options.build) return exact.toReversed();
+  return options.build.map((name) => {
+    const build = exact.find((found) => found === name);
+    if (!build) {
+      throw new RangeError(
+        `--build: expected one that this engine runs exactly (${exact.join(", ")}), found ${name}`,
+      );
     }
-    if (name === "relaxed" && !exact) {
-      throw new RangeError("--build relaxed: this engine does not run the relaxed dot, or not exactly");
-    }
-    return name;
+    return build;
   });
 }
 

@@ -4,7 +4,7 @@
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
-import { load, type Model } from "../runtime/index.js";
+import { builds, load, type Model } from "../runtime/index.js";
 import { createRandom } from "../runtime/sampling/random.js";
 import { describeMachine, thisMachine } from "./machine.js";
 import { quartiles } from "./measure.js";
@@ -45,9 +45,9 @@ async function main(): Promise<void> {
   if (!path || positionals.length > 1) {
     throw new TypeError(`expected one model file, found ${positionals.length}; see --help`);
   }
-  const build = options.build;
-  if (build !== undefined && build !== "simd" && build !== "relaxed") {
-    throw new RangeError(`--build: expected simd or relaxed, found ${build}`);
+  const build = builds.find((name) => name === options.build);
+  if (options.build !== undefined && !build) {
+    throw new RangeError(`--build: expected one of ${builds.join(", ")}, found ${options.build}`);
   }
   const promptLength = count("--prompt", options.prompt);
   const maxTokens = count("--tokens", options.tokens);

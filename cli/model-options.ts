@@ -1,4 +1,4 @@
-import { type Build, type LoadOptions, load, type Model } from "../runtime/index.js";
+import { builds, type LoadOptions, load, type Model } from "../runtime/index.js";
 import { fileName, integer, type OptionTable, oneOf, onePositional, UsageError } from "./arguments.js";
 import { grouped, progressLine } from "./output.js";
 
@@ -20,11 +20,9 @@ export const modelOptionsHelp = `
   --cache TYPE         how keys and values are kept: f32, f16 or q8_0 (default f16)
   --threads N          threads to compute with, 1 to 64; the results are the same (default: one for each core, 16 at
                        most; one for small models)
-  --build BUILD        the kernels: simd or relaxed (default: the fastest that is exact here; the results are the same)`;
+  --build BUILD        the kernels: simd, relaxed or relaxed16 (default: the fastest that is exact here; the results are the same)`;
 
 type ModelValues = { readonly [Name in keyof typeof modelOptions]?: string };
-
-const builds: readonly Build[] = ["simd", "relaxed"];
 
 /** What the options say, checked as far as that goes without the model. */
 export function loadOptions(values: ModelValues): LoadOptions {

@@ -1,6 +1,6 @@
 // Compiles kernels/ once per target of asconfig.json and writes kernels/generated/:
 //   interface.ts               the exports' typed interface, the same for every build
-//   simd.ts relaxed.ts debug.ts  the bytes, deflated and then in base64 (base64 of raw wasm compresses 1.5 times worse)
+//   simd.ts relaxed.ts relaxed16.ts debug.ts  the bytes, deflated and then in base64 (base64 of raw wasm compresses 1.5 times worse)
 //   simd.wat ...               the compiled text, which a test reads
 //
 // asc runs without its optimizer, Binaryen: it makes these kernels up to twice slower on V8 13 and later, by bringing vector
@@ -52,7 +52,7 @@ function memoryFlagOffset(wasm) {
 
 await rm(folder, { recursive: true, force: true });
 await mkdir(folder, { recursive: true });
-for (const target of ["simd", "relaxed", "debug"]) {
+for (const target of ["simd", "relaxed", "relaxed16", "debug"]) {
   const files = await compile(target);
   const wasm = files.get(`${target}.wasm`);
   const base64 = deflateRawSync(wasm, { level: 9 }).toString("base64");

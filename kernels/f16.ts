@@ -1,4 +1,4 @@
-import { mulAdd, scaledHalf4, storeRows } from "./lib/inline";
+import { mulAdd, position0, position1, position2, position3, scaledHalf4, storeRows } from "./lib/inline";
 
 // Packed f16: groups of 8 rows; a group holds, for each column, its 8 rows side by side. Any number of columns; the
 // rows after the last are zero.
@@ -154,16 +154,16 @@ export function matmul_f16(
         const u = scaledHalf4(v128.load16x4_s(w), mask);
         const v = scaledHalf4(v128.load16x4_s(w, 8), mask);
         const x4 = v128.load(q);
-        let p = v128.shuffle<i32>(x4, x4, 0, 0, 0, 0);
+        let p = position0(q, x4);
         a0 = mulAdd(u, p, a0);
         b0 = mulAdd(v, p, b0);
-        p = v128.shuffle<i32>(x4, x4, 1, 1, 1, 1);
+        p = position1(q, x4);
         a1 = mulAdd(u, p, a1);
         b1 = mulAdd(v, p, b1);
-        p = v128.shuffle<i32>(x4, x4, 2, 2, 2, 2);
+        p = position2(q, x4);
         a2 = mulAdd(u, p, a2);
         b2 = mulAdd(v, p, b2);
-        p = v128.shuffle<i32>(x4, x4, 3, 3, 3, 3);
+        p = position3(q, x4);
         a3 = mulAdd(u, p, a3);
         b3 = mulAdd(v, p, b3);
       }
@@ -189,16 +189,16 @@ export function matmul_f16(
         const u = scaledHalf4(v128.load16x4_s(w), mask);
         const v = scaledHalf4(v128.load16x4_s(w, 8), mask);
         const x4 = v128.load(q);
-        let p = v128.shuffle<i32>(x4, x4, 0, 0, 0, 0);
+        let p = position0(q, x4);
         a0 = mulAdd(u, p, a0);
         b0 = mulAdd(v, p, b0);
-        p = v128.shuffle<i32>(x4, x4, 1, 1, 1, 1);
+        p = position1(q, x4);
         a1 = mulAdd(u, p, a1);
         b1 = mulAdd(v, p, b1);
-        p = v128.shuffle<i32>(x4, x4, 2, 2, 2, 2);
+        p = position2(q, x4);
         a2 = mulAdd(u, p, a2);
         b2 = mulAdd(v, p, b2);
-        p = v128.shuffle<i32>(x4, x4, 3, 3, 3, 3);
+        p = position3(q, x4);
         a3 = mulAdd(u, p, a3);
         b3 = mulAdd(v, p, b3);
       }

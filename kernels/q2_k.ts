@@ -2,6 +2,7 @@ import {
   addBlock,
   dotBytes,
   dotPairs,
+  dotSums,
   evenBytes,
   joinLow16,
   oddBytes,
@@ -232,15 +233,15 @@ export function matvec_q2_k(
         let both = v128.load32_splat(sums);
         let scale0 = v128.load8x8_u(head);
         let scale4 = v128.load8x8_u(head, 8);
-        s0 = dotPairs(joinLow16(a0, b0, low16), v128.and(scale0, nibble), s0);
-        s4 = dotPairs(joinLow16(a4, b4, low16), v128.and(scale4, nibble), s4);
+        s0 = dotPairs(joinLow16(dotSums(a0), dotSums(b0), low16), v128.and(scale0, nibble), s0);
+        s4 = dotPairs(joinLow16(dotSums(a4), dotSums(b4), low16), v128.and(scale4, nibble), s4);
         m0 = dotPairs(i16x8.shr_u(scale0, 4), both, m0);
         m4 = dotPairs(i16x8.shr_u(scale4, 4), both, m4);
         both = v128.load32_splat(sums, 4);
         scale0 = v128.load8x8_u(head, 16);
         scale4 = v128.load8x8_u(head, 24);
-        s0 = dotPairs(joinLow16(c0, d0, low16), v128.and(scale0, nibble), s0);
-        s4 = dotPairs(joinLow16(c4, d4, low16), v128.and(scale4, nibble), s4);
+        s0 = dotPairs(joinLow16(dotSums(c0), dotSums(d0), low16), v128.and(scale0, nibble), s0);
+        s4 = dotPairs(joinLow16(dotSums(c4), dotSums(d4), low16), v128.and(scale4, nibble), s4);
         m0 = dotPairs(i16x8.shr_u(scale0, 4), both, m0);
         m4 = dotPairs(i16x8.shr_u(scale4, 4), both, m4);
         head += 32;

@@ -1,4 +1,14 @@
-import { addBlock, dotBytes, dotPairs, storeRows } from "./lib/inline";
+import {
+  addBlock,
+  dotBytes,
+  dotPairs,
+  dotSums,
+  position0,
+  position1,
+  position2,
+  position3,
+  storeRows,
+} from "./lib/inline";
 import { PACKED } from "./q2_k";
 
 // Layouts and the order of additions: q2_k.ts.
@@ -88,30 +98,32 @@ export function matmul_q2_k(
               } else {
                 let u = v128.and(w0, bits);
                 let v = v128.and(w4, bits);
-                let p = v128.load32_splat(q);
+                let columns = v128.load(q);
+                let p = position0(q, columns);
                 a0 = dotPairs(u, p, a0);
                 b0 = dotPairs(v, p, b0);
-                p = v128.load32_splat(q, 4);
+                p = position1(q, columns);
                 a1 = dotPairs(u, p, a1);
                 b1 = dotPairs(v, p, b1);
-                p = v128.load32_splat(q, 8);
+                p = position2(q, columns);
                 a2 = dotPairs(u, p, a2);
                 b2 = dotPairs(v, p, b2);
-                p = v128.load32_splat(q, 12);
+                p = position3(q, columns);
                 a3 = dotPairs(u, p, a3);
                 b3 = dotPairs(v, p, b3);
                 u = v128.and(i16x8.shr_u(w0, 8), bits);
                 v = v128.and(i16x8.shr_u(w4, 8), bits);
-                p = v128.load32_splat(q, 16);
+                columns = v128.load(q, 16);
+                p = position0(q + 16, columns);
                 a0 = dotPairs(u, p, a0);
                 b0 = dotPairs(v, p, b0);
-                p = v128.load32_splat(q, 20);
+                p = position1(q + 16, columns);
                 a1 = dotPairs(u, p, a1);
                 b1 = dotPairs(v, p, b1);
-                p = v128.load32_splat(q, 24);
+                p = position2(q + 16, columns);
                 a2 = dotPairs(u, p, a2);
                 b2 = dotPairs(v, p, b2);
-                p = v128.load32_splat(q, 28);
+                p = position3(q + 16, columns);
                 a3 = dotPairs(u, p, a3);
                 b3 = dotPairs(v, p, b3);
                 q += 32;
@@ -130,14 +142,14 @@ export function matmul_q2_k(
             // this sub-block's scale of each row, in 32 bits: the sums fit 16, so that a product of pairs multiplies them
             const scale0 = v128.and(i32x4.shr_u(v128.load8x8_u(head), (shift & 2) << 3), nibble);
             const scale4 = v128.and(i32x4.shr_u(v128.load8x8_u(head, 8), (shift & 2) << 3), nibble);
-            s0 = dotPairs(a0, scale0, s0);
-            s1 = dotPairs(a1, scale0, s1);
-            s2 = dotPairs(a2, scale0, s2);
-            s3 = dotPairs(a3, scale0, s3);
-            r0 = dotPairs(b0, scale4, r0);
-            r1 = dotPairs(b1, scale4, r1);
-            r2 = dotPairs(b2, scale4, r2);
-            r3 = dotPairs(b3, scale4, r3);
+            s0 = dotPairs(dotSums(a0), scale0, s0);
+            s1 = dotPairs(dotSums(a1), scale0, s1);
+            s2 = dotPairs(dotSums(a2), scale0, s2);
+            s3 = dotPairs(dotSums(a3), scale0, s3);
+            r0 = dotPairs(dotSums(b0), scale4, r0);
+            r1 = dotPairs(dotSums(b1), scale4, r1);
+            r2 = dotPairs(dotSums(b2), scale4, r2);
+            r3 = dotPairs(dotSums(b3), scale4, r3);
             head += (shift & 2) << 3;
           }
         }

@@ -1,7 +1,8 @@
 import {
-  dotBytes,
   dotNibbles,
   dotPairs,
+  dotSumsFrom,
+  dotsFrom,
   evenBytes,
   highest32,
   oddBytes,
@@ -168,7 +169,8 @@ export function matvecNibbles(
     let y4 = y0;
     let q = x;
     while (w < end) {
-      let a0 = v128.load32_splat(q, ASC_FEATURE_RELAXED_SIMD ? 36 : 68);
+      const offset = v128.load32_splat(q, ENCODED - 4);
+      let a0 = dotsFrom(offset);
       let a4 = a0;
       let c = w;
       for (const chunks = w + 128; c < chunks; c += 32) {
@@ -197,201 +199,11 @@ export function matvecNibbles(
         }
       }
       const scale = v128.load32_splat(q);
-      y0 = scaleSums(a0, scaledHalf4(v128.load16x4_s(w), mask), scale, y0);
-      y4 = scaleSums(a4, scaledHalf4(v128.load16x4_s(w, 8), mask), scale, y4);
+      y0 = scaleSums(dotSumsFrom(offset, a0), scaledHalf4(v128.load16x4_s(w), mask), scale, y0);
+      y4 = scaleSums(dotSumsFrom(offset, a4), scaledHalf4(v128.load16x4_s(w, 8), mask), scale, y4);
       q += 8;
       w += PACKED;
     }
     storeRows(out + (row << 2), y0, y4, rowEnd - row);
-  }
-}
-
-/**
- * out[t, row] = weights[row] . x[t] for rows [rowBegin, rowEnd) and tiles of four positions
- *
- *   out      f32[4 tiles, rows]
- *   weights  packed q4_0[rows, cols]   rowBegin a multiple of 8, cols of 32
- *   x        encoded q4_0, four positions a tile, `tileBytes` from tile to tile
- *
- * Eight rows x four positions at a time: the nibbles are unpacked once for four positions.
- */
-export function matmul_q4_0(
-  out: usize,
-  weights: usize,
-  x: usize,
-  rowBegin: usize,
-  rowEnd: usize,
-  rows: usize,
-  cols: usize,
-  tiles: usize,
-  tileBytes: usize,
-): void {
-  matmulNibbles(out, weights, x, rowBegin, rowEnd, rows, cols, tiles, tileBytes, (cols >> 5) * PACKED);
-}
-
-/** The same of groups of rows that lie `groupBytes` apart. */
-export function matmulNibbles(
-  out: usize,
-  weights: usize,
-  x: usize,
-  rowBegin: usize,
-  rowEnd: usize,
-  rows: usize,
-  cols: usize,
-  tiles: usize,
-  tileBytes: usize,
-  groupBytes: usize,
-): void {
-  assert((rowBegin & 7) === 0 && cols % 32 === 0 && rowEnd <= rows);
-  const mask = i32x4.splat(0x8fffe000);
-  const low = i8x16.splat(15);
-  const nibble0 = i16x8.splat(0x000f);
-  const nibble1 = i16x8.splat(0x00f0);
-  const nibble2 = i16x8.splat(0x0f00);
-  const weightBytes = (cols >> 5) * PACKED;
-  const outBytes = rows << 2;
-  for (let row = rowBegin; row < rowEnd; row += 8) {
-    const group = weights + (row >> 3) * groupBytes;
-    const count = rowEnd - row;
-    for (let tile: usize = 0; tile < tiles; tile++) {
-      let w = group;
-      let q = x + tile * tileBytes;
-      const end = w + weightBytes;
-      // y: rows 0..3 of positions 0..3; z: rows 4..7
-      let y0 = f32x4.splat(0);
-      let y1 = y0;
-      let y2 = y0;
-      let y3 = y0;
-      let z0 = y0;
-      let z1 = y0;
-      let z2 = y0;
-      let z3 = y0;
-      while (w < end) {
-        const start = q + (ENCODED - 4) * 4;
-        let a0 = v128.load32_splat(start);
-        let a1 = v128.load32_splat(start, 4);
-        let a2 = v128.load32_splat(start, 8);
-        let a3 = v128.load32_splat(start, 12);
-        let b0 = a0;
-        let b1 = a1;
-        let b2 = a2;
-        let b3 = a3;
-        let c = w;
-        for (const chunks = w + 128; c < chunks; c += 32) {
-          const w0 = v128.load(c, 16);
-          const w4 = v128.load(c, 32);
-          if (ASC_FEATURE_RELAXED_SIMD) {
-            let u = v128.and(w0, low);
-            let v = v128.and(w4, low);
-            let x0 = v128.load32_splat(q);
-            let x1 = v128.load32_splat(q, 4);
-            let x2 = v128.load32_splat(q, 8);
-            let x3 = v128.load32_splat(q, 12);
-            a0 = dotBytes(x0, u, a0);
-            a1 = dotBytes(x1, u, a1);
-            a2 = dotBytes(x2, u, a2);
-            a3 = dotBytes(x3, u, a3);
-            b0 = dotBytes(x0, v, b0);
-            b1 = dotBytes(x1, v, b1);
-            b2 = dotBytes(x2, v, b2);
-            b3 = dotBytes(x3, v, b3);
-            u = v128.and(i16x8.shr_u(w0, 4), low);
-            v = v128.and(i16x8.shr_u(w4, 4), low);
-            x0 = v128.load32_splat(q, 16);
-            x1 = v128.load32_splat(q, 20);
-            x2 = v128.load32_splat(q, 24);
-            x3 = v128.load32_splat(q, 28);
-            a0 = dotBytes(x0, u, a0);
-            a1 = dotBytes(x1, u, a1);
-            a2 = dotBytes(x2, u, a2);
-            a3 = dotBytes(x3, u, a3);
-            b0 = dotBytes(x0, v, b0);
-            b1 = dotBytes(x1, v, b1);
-            b2 = dotBytes(x2, v, b2);
-            b3 = dotBytes(x3, v, b3);
-            q += 32;
-          } else {
-            let u = v128.and(w0, nibble0);
-            let v = v128.and(w4, nibble0);
-            let x0 = v128.load32_splat(q);
-            let x1 = v128.load32_splat(q, 4);
-            let x2 = v128.load32_splat(q, 8);
-            let x3 = v128.load32_splat(q, 12);
-            a0 = dotPairs(u, x0, a0);
-            a1 = dotPairs(u, x1, a1);
-            a2 = dotPairs(u, x2, a2);
-            a3 = dotPairs(u, x3, a3);
-            b0 = dotPairs(v, x0, b0);
-            b1 = dotPairs(v, x1, b1);
-            b2 = dotPairs(v, x2, b2);
-            b3 = dotPairs(v, x3, b3);
-            u = v128.and(w0, nibble2);
-            v = v128.and(w4, nibble2);
-            x0 = v128.load32_splat(q, 16);
-            x1 = v128.load32_splat(q, 20);
-            x2 = v128.load32_splat(q, 24);
-            x3 = v128.load32_splat(q, 28);
-            a0 = dotPairs(u, x0, a0);
-            a1 = dotPairs(u, x1, a1);
-            a2 = dotPairs(u, x2, a2);
-            a3 = dotPairs(u, x3, a3);
-            b0 = dotPairs(v, x0, b0);
-            b1 = dotPairs(v, x1, b1);
-            b2 = dotPairs(v, x2, b2);
-            b3 = dotPairs(v, x3, b3);
-            u = v128.and(w0, nibble1);
-            v = v128.and(w4, nibble1);
-            x0 = v128.load32_splat(q, 32);
-            x1 = v128.load32_splat(q, 36);
-            x2 = v128.load32_splat(q, 40);
-            x3 = v128.load32_splat(q, 44);
-            a0 = dotPairs(u, x0, a0);
-            a1 = dotPairs(u, x1, a1);
-            a2 = dotPairs(u, x2, a2);
-            a3 = dotPairs(u, x3, a3);
-            b0 = dotPairs(v, x0, b0);
-            b1 = dotPairs(v, x1, b1);
-            b2 = dotPairs(v, x2, b2);
-            b3 = dotPairs(v, x3, b3);
-            u = i16x8.shr_u(w0, 12);
-            v = i16x8.shr_u(w4, 12);
-            x0 = v128.load32_splat(q, 48);
-            x1 = v128.load32_splat(q, 52);
-            x2 = v128.load32_splat(q, 56);
-            x3 = v128.load32_splat(q, 60);
-            a0 = dotPairs(u, x0, a0);
-            a1 = dotPairs(u, x1, a1);
-            a2 = dotPairs(u, x2, a2);
-            a3 = dotPairs(u, x3, a3);
-            b0 = dotPairs(v, x0, b0);
-            b1 = dotPairs(v, x1, b1);
-            b2 = dotPairs(v, x2, b2);
-            b3 = dotPairs(v, x3, b3);
-            q += 64;
-          }
-        }
-        const h0 = scaledHalf4(v128.load16x4_s(w), mask);
-        const h4 = scaledHalf4(v128.load16x4_s(w, 8), mask);
-        const s0 = v128.load32_splat(q);
-        const s1 = v128.load32_splat(q, 4);
-        const s2 = v128.load32_splat(q, 8);
-        const s3 = v128.load32_splat(q, 12);
-        y0 = scaleSums(a0, h0, s0, y0);
-        y1 = scaleSums(a1, h0, s1, y1);
-        y2 = scaleSums(a2, h0, s2, y2);
-        y3 = scaleSums(a3, h0, s3, y3);
-        z0 = scaleSums(b0, h4, s0, z0);
-        z1 = scaleSums(b1, h4, s1, z1);
-        z2 = scaleSums(b2, h4, s2, z2);
-        z3 = scaleSums(b3, h4, s3, z3);
-        q += 32;
-        w += PACKED;
-      }
-      const o = out + tile * (outBytes << 2) + (row << 2);
-      storeRows(o, y0, z0, count);
-      storeRows(o + outBytes, y1, z1, count);
-      storeRows(o + 2 * outBytes, y2, z2, count);
-      storeRows(o + 3 * outBytes, y3, z3, count);
-    }
   }
 }

@@ -1,6 +1,7 @@
 import { isNotFinite } from "./lib/k-quants";
 import { addMinimums, addTiledMinimums, embedMinimums, encodeSums, MINIMUMS } from "./lib/minimums";
-import { ENCODED, embedNibbles, encodeForNibbles, matmulNibbles, matvecNibbles, PACKED } from "./q4_0";
+import { ENCODED, embedNibbles, encodeForNibbles, matvecNibbles, PACKED } from "./q4_0";
+import { matmulNibbles } from "./q4_0_matmul";
 
 // q4_1 block in a file: 32 weights of one row in 20 bytes, w[i] = d * q[i] + m, q in 0..15
 //   0        2        4                                                20

@@ -1,4 +1,4 @@
-import { addBlock, addScaledHigh, addScaledLow, dotBytes, dotPairs, storeRows } from "./lib/inline";
+import { addBlock, addScaledHigh, addScaledLow, dotBytes, dotPairs, dotSums, storeRows } from "./lib/inline";
 import { encodeWithSums, packHead } from "./lib/k-quants";
 
 // q4_K block in a file: 256 weights of one row in 144 bytes, eight sub-blocks of 32 with a scale and a minimum of 6 bits each:
@@ -159,8 +159,8 @@ export function matvec_q4_k(
         }
         const scaleA = v128.load8x8_u(head);
         const scaleB = v128.load8x8_u(head, 8);
-        s0 = addScaledLow(addScaledLow(s0, a0, scaleA), b0, scaleB);
-        s4 = addScaledHigh(addScaledHigh(s4, a4, scaleA), b4, scaleB);
+        s0 = addScaledLow(addScaledLow(s0, dotSums(a0), scaleA), dotSums(b0), scaleB);
+        s4 = addScaledHigh(addScaledHigh(s4, dotSums(a4), scaleA), dotSums(b4), scaleB);
         const both = v128.load32_splat(sums);
         m0 = dotPairs(v128.load8x8_u(head, 16), both, m0);
         m4 = dotPairs(v128.load8x8_u(head, 24), both, m4);

@@ -1,4 +1,16 @@
-import { addBlock, addScaledHigh, addScaledLow, dotBytes, dotPairs, storeRows } from "./lib/inline";
+import {
+  addBlock,
+  addScaledHigh,
+  addScaledLow,
+  dotBytes,
+  dotPairs,
+  dotSums,
+  position0,
+  position1,
+  position2,
+  position3,
+  storeRows,
+} from "./lib/inline";
 import { PACKED } from "./q4_k";
 
 // Layouts and the order of additions: q4_k.ts.
@@ -89,30 +101,32 @@ export function matmul_q4_k(
             } else {
               let u = v128.and(w0, nibble0);
               let v = v128.and(w4, nibble0);
-              let p = v128.load32_splat(q);
+              let columns = v128.load(q);
+              let p = position0(q, columns);
               a0 = dotPairs(u, p, a0);
               b0 = dotPairs(v, p, b0);
-              p = v128.load32_splat(q, 4);
+              p = position1(q, columns);
               a1 = dotPairs(u, p, a1);
               b1 = dotPairs(v, p, b1);
-              p = v128.load32_splat(q, 8);
+              p = position2(q, columns);
               a2 = dotPairs(u, p, a2);
               b2 = dotPairs(v, p, b2);
-              p = v128.load32_splat(q, 12);
+              p = position3(q, columns);
               a3 = dotPairs(u, p, a3);
               b3 = dotPairs(v, p, b3);
               u = v128.and(w0, nibble2);
               v = v128.and(w4, nibble2);
-              p = v128.load32_splat(q, 16);
+              columns = v128.load(q, 16);
+              p = position0(q + 16, columns);
               a0 = dotPairs(u, p, a0);
               b0 = dotPairs(v, p, b0);
-              p = v128.load32_splat(q, 20);
+              p = position1(q + 16, columns);
               a1 = dotPairs(u, p, a1);
               b1 = dotPairs(v, p, b1);
-              p = v128.load32_splat(q, 24);
+              p = position2(q + 16, columns);
               a2 = dotPairs(u, p, a2);
               b2 = dotPairs(v, p, b2);
-              p = v128.load32_splat(q, 28);
+              p = position3(q + 16, columns);
               a3 = dotPairs(u, p, a3);
               b3 = dotPairs(v, p, b3);
               q += 32;
@@ -129,14 +143,14 @@ export function matmul_q4_k(
             b3 = i32x4.shr_s(b3, 8);
           }
           const scaleA = v128.load8x8_u(head);
-          s0 = addScaledLow(s0, a0, scaleA);
-          r0 = addScaledHigh(r0, b0, scaleA);
-          s1 = addScaledLow(s1, a1, scaleA);
-          r1 = addScaledHigh(r1, b1, scaleA);
-          s2 = addScaledLow(s2, a2, scaleA);
-          r2 = addScaledHigh(r2, b2, scaleA);
-          s3 = addScaledLow(s3, a3, scaleA);
-          r3 = addScaledHigh(r3, b3, scaleA);
+          s0 = addScaledLow(s0, dotSums(a0), scaleA);
+          r0 = addScaledHigh(r0, dotSums(b0), scaleA);
+          s1 = addScaledLow(s1, dotSums(a1), scaleA);
+          r1 = addScaledHigh(r1, dotSums(b1), scaleA);
+          s2 = addScaledLow(s2, dotSums(a2), scaleA);
+          r2 = addScaledHigh(r2, dotSums(b2), scaleA);
+          s3 = addScaledLow(s3, dotSums(a3), scaleA);
+          r3 = addScaledHigh(r3, dotSums(b3), scaleA);
           a0 = i32x4.splat(0);
           a1 = a0;
           a2 = a0;
@@ -167,30 +181,32 @@ export function matmul_q4_k(
             } else {
               let u = v128.and(w0, nibble1);
               let v = v128.and(w4, nibble1);
-              let p = v128.load32_splat(q);
+              let columns = v128.load(q);
+              let p = position0(q, columns);
               a0 = dotPairs(u, p, a0);
               b0 = dotPairs(v, p, b0);
-              p = v128.load32_splat(q, 4);
+              p = position1(q, columns);
               a1 = dotPairs(u, p, a1);
               b1 = dotPairs(v, p, b1);
-              p = v128.load32_splat(q, 8);
+              p = position2(q, columns);
               a2 = dotPairs(u, p, a2);
               b2 = dotPairs(v, p, b2);
-              p = v128.load32_splat(q, 12);
+              p = position3(q, columns);
               a3 = dotPairs(u, p, a3);
               b3 = dotPairs(v, p, b3);
               u = i16x8.shr_u(w0, 12);
               v = i16x8.shr_u(w4, 12);
-              p = v128.load32_splat(q, 16);
+              columns = v128.load(q, 16);
+              p = position0(q + 16, columns);
               a0 = dotPairs(u, p, a0);
               b0 = dotPairs(v, p, b0);
-              p = v128.load32_splat(q, 20);
+              p = position1(q + 16, columns);
               a1 = dotPairs(u, p, a1);
               b1 = dotPairs(v, p, b1);
-              p = v128.load32_splat(q, 24);
+              p = position2(q + 16, columns);
               a2 = dotPairs(u, p, a2);
               b2 = dotPairs(v, p, b2);
-              p = v128.load32_splat(q, 28);
+              p = position3(q + 16, columns);
               a3 = dotPairs(u, p, a3);
               b3 = dotPairs(v, p, b3);
               q += 32;
@@ -207,14 +223,14 @@ export function matmul_q4_k(
             b3 = i32x4.shr_s(b3, 8);
           }
           const scaleB = v128.load8x8_u(head, 8);
-          s0 = addScaledLow(s0, a0, scaleB);
-          r0 = addScaledHigh(r0, b0, scaleB);
-          s1 = addScaledLow(s1, a1, scaleB);
-          r1 = addScaledHigh(r1, b1, scaleB);
-          s2 = addScaledLow(s2, a2, scaleB);
-          r2 = addScaledHigh(r2, b2, scaleB);
-          s3 = addScaledLow(s3, a3, scaleB);
-          r3 = addScaledHigh(r3, b3, scaleB);
+          s0 = addScaledLow(s0, dotSums(a0), scaleB);
+          r0 = addScaledHigh(r0, dotSums(b0), scaleB);
+          s1 = addScaledLow(s1, dotSums(a1), scaleB);
+          r1 = addScaledHigh(r1, dotSums(b1), scaleB);
+          s2 = addScaledLow(s2, dotSums(a2), scaleB);
+          r2 = addScaledHigh(r2, dotSums(b2), scaleB);
+          s3 = addScaledLow(s3, dotSums(a3), scaleB);
+          r3 = addScaledHigh(r3, dotSums(b3), scaleB);
         }
         // the minimums: m rows 0..3, n rows 4..7
         let m0 = i32x4.splat(0);

@@ -1,6 +1,7 @@
 import { isNotFinite, upperBits } from "./lib/k-quants";
 import { addMinimums, addTiledMinimums, embedMinimums, encodeSums, MINIMUMS } from "./lib/minimums";
-import { ENCODED, embed_q8_0, encode_q8_0, matmulBytes, matvecBytes, PACKED } from "./q8_0";
+import { ENCODED, embed_q8_0, encode_q8_0, matvecBytes, PACKED } from "./q8_0";
+import { matmulBytes } from "./q8_0_matmul";
 
 // q5_1 block in a file: 32 weights of one row in 24 bytes, w[i] = d * q[i] + m, q in 0..31
 //   0        2        4                            8                                                     24

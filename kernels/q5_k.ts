@@ -2,8 +2,8 @@ import {
   addBlock,
   addScaledHigh,
   addScaledLow,
-  dotBytes,
   dotPairs,
+  dotWide,
   fiveBitsHigh,
   fiveBitsLow,
   storeRows,
@@ -156,11 +156,11 @@ export function matvec_q5_k(
             const second4 = fiveBitsHigh(w4, bits4, low, two);
             if (ASC_FEATURE_RELAXED_SIMD) {
               const first = v128.load32_splat(q);
-              a0 = dotBytes(first, first0, a0);
-              a4 = dotBytes(first, first4, a4);
+              a0 = dotWide(first, first0, a0);
+              a4 = dotWide(first, first4, a4);
               const second = v128.load32_splat(q, 32);
-              b0 = dotBytes(second, second0, b0);
-              b4 = dotBytes(second, second4, b4);
+              b0 = dotWide(second, second0, b0);
+              b4 = dotWide(second, second4, b4);
               q += 4;
             } else {
               const first = v128.load32_splat(q);

@@ -2,10 +2,14 @@ import {
   addBlock,
   addScaledHigh,
   addScaledLow,
-  dotBytes,
   dotPairs,
+  dotWide,
   fiveBitsHigh,
   fiveBitsLow,
+  position0,
+  position1,
+  position2,
+  position3,
   storeRows,
 } from "./lib/inline";
 import { PACKED } from "./q5_k";
@@ -86,45 +90,47 @@ export function matmul_q5_k(
               const w4 = fiveBitsLow(v128.load(c, 16), bits4, low, one);
               if (ASC_FEATURE_RELAXED_SIMD) {
                 let p = v128.load32_splat(q);
-                a0 = dotBytes(p, w0, a0);
-                b0 = dotBytes(p, w4, b0);
+                a0 = dotWide(p, w0, a0);
+                b0 = dotWide(p, w4, b0);
                 p = v128.load32_splat(q, 4);
-                a1 = dotBytes(p, w0, a1);
-                b1 = dotBytes(p, w4, b1);
+                a1 = dotWide(p, w0, a1);
+                b1 = dotWide(p, w4, b1);
                 p = v128.load32_splat(q, 8);
-                a2 = dotBytes(p, w0, a2);
-                b2 = dotBytes(p, w4, b2);
+                a2 = dotWide(p, w0, a2);
+                b2 = dotWide(p, w4, b2);
                 p = v128.load32_splat(q, 12);
-                a3 = dotBytes(p, w0, a3);
-                b3 = dotBytes(p, w4, b3);
+                a3 = dotWide(p, w0, a3);
+                b3 = dotWide(p, w4, b3);
                 q += 16;
               } else {
                 let u = v128.and(w0, even);
                 let v = v128.and(w4, even);
-                let p = v128.load32_splat(q);
+                let columns = v128.load(q);
+                let p = position0(q, columns);
                 a0 = dotPairs(u, p, a0);
                 b0 = dotPairs(v, p, b0);
-                p = v128.load32_splat(q, 4);
+                p = position1(q, columns);
                 a1 = dotPairs(u, p, a1);
                 b1 = dotPairs(v, p, b1);
-                p = v128.load32_splat(q, 8);
+                p = position2(q, columns);
                 a2 = dotPairs(u, p, a2);
                 b2 = dotPairs(v, p, b2);
-                p = v128.load32_splat(q, 12);
+                p = position3(q, columns);
                 a3 = dotPairs(u, p, a3);
                 b3 = dotPairs(v, p, b3);
                 u = v128.and(w0, odd);
                 v = v128.and(w4, odd);
-                p = v128.load32_splat(q, 16);
+                columns = v128.load(q, 16);
+                p = position0(q + 16, columns);
                 a0 = dotPairs(u, p, a0);
                 b0 = dotPairs(v, p, b0);
-                p = v128.load32_splat(q, 20);
+                p = position1(q + 16, columns);
                 a1 = dotPairs(u, p, a1);
                 b1 = dotPairs(v, p, b1);
-                p = v128.load32_splat(q, 24);
+                p = position2(q + 16, columns);
                 a2 = dotPairs(u, p, a2);
                 b2 = dotPairs(v, p, b2);
-                p = v128.load32_splat(q, 28);
+                p = position3(q + 16, columns);
                 a3 = dotPairs(u, p, a3);
                 b3 = dotPairs(v, p, b3);
                 q += 32;
@@ -169,45 +175,47 @@ export function matmul_q5_k(
               const w4 = fiveBitsHigh(v128.load(c, 16), bits4, low, two);
               if (ASC_FEATURE_RELAXED_SIMD) {
                 let p = v128.load32_splat(q);
-                a0 = dotBytes(p, w0, a0);
-                b0 = dotBytes(p, w4, b0);
+                a0 = dotWide(p, w0, a0);
+                b0 = dotWide(p, w4, b0);
                 p = v128.load32_splat(q, 4);
-                a1 = dotBytes(p, w0, a1);
-                b1 = dotBytes(p, w4, b1);
+                a1 = dotWide(p, w0, a1);
+                b1 = dotWide(p, w4, b1);
                 p = v128.load32_splat(q, 8);
-                a2 = dotBytes(p, w0, a2);
-                b2 = dotBytes(p, w4, b2);
+                a2 = dotWide(p, w0, a2);
+                b2 = dotWide(p, w4, b2);
                 p = v128.load32_splat(q, 12);
-                a3 = dotBytes(p, w0, a3);
-                b3 = dotBytes(p, w4, b3);
+                a3 = dotWide(p, w0, a3);
+                b3 = dotWide(p, w4, b3);
                 q += 16;
               } else {
                 let u = i16x8.shl(v128.and(w0, even), 4);
                 let v = i16x8.shl(v128.and(w4, even), 4);
-                let p = v128.load32_splat(q);
+                let columns = v128.load(q);
+                let p = position0(q, columns);
                 a0 = dotPairs(u, p, a0);
                 b0 = dotPairs(v, p, b0);
-                p = v128.load32_splat(q, 4);
+                p = position1(q, columns);
                 a1 = dotPairs(u, p, a1);
                 b1 = dotPairs(v, p, b1);
-                p = v128.load32_splat(q, 8);
+                p = position2(q, columns);
                 a2 = dotPairs(u, p, a2);
                 b2 = dotPairs(v, p, b2);
-                p = v128.load32_splat(q, 12);
+                p = position3(q, columns);
                 a3 = dotPairs(u, p, a3);
                 b3 = dotPairs(v, p, b3);
                 u = i16x8.shr_u(w0, 8);
                 v = i16x8.shr_u(w4, 8);
-                p = v128.load32_splat(q, 16);
+                columns = v128.load(q, 16);
+                p = position0(q + 16, columns);
                 a0 = dotPairs(u, p, a0);
                 b0 = dotPairs(v, p, b0);
-                p = v128.load32_splat(q, 20);
+                p = position1(q + 16, columns);
                 a1 = dotPairs(u, p, a1);
                 b1 = dotPairs(v, p, b1);
-                p = v128.load32_splat(q, 24);
+                p = position2(q + 16, columns);
                 a2 = dotPairs(u, p, a2);
                 b2 = dotPairs(v, p, b2);
-                p = v128.load32_splat(q, 28);
+                p = position3(q + 16, columns);
                 a3 = dotPairs(u, p, a3);
                 b3 = dotPairs(v, p, b3);
                 q += 32;

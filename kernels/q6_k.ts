@@ -1,8 +1,8 @@
 import {
   addScaledHigh,
   addScaledLow,
-  dotBytes,
   dotSplit,
+  dotWide,
   evenBytes,
   mulAdd,
   oddBytes,
@@ -190,31 +190,31 @@ export function matvec_q6_k(
           let ab = v128.load(chunk, 32);
           let cd = v128.load(chunk, 64);
           let six = v128.or(v128.and(ab, low), i16x8.shl(v128.and(high, high0), 4));
-          if (ASC_FEATURE_RELAXED_SIMD) a0 = dotBytes(v128.load32_splat(q), six, a0);
+          if (ASC_FEATURE_RELAXED_SIMD) a0 = dotWide(v128.load32_splat(q), six, a0);
           else a0 = dotSplit(six, v128.load32_splat(q), v128.load32_splat(q, 4), a0, even);
           six = v128.or(v128.and(i16x8.shr_u(ab, 4), low), i16x8.shl(v128.and(high, high1), 2));
-          if (ASC_FEATURE_RELAXED_SIMD) b0 = dotBytes(v128.load32_splat(q, 16), six, b0);
+          if (ASC_FEATURE_RELAXED_SIMD) b0 = dotWide(v128.load32_splat(q, 16), six, b0);
           else b0 = dotSplit(six, v128.load32_splat(q, 32), v128.load32_splat(q, 36), b0, even);
           six = v128.or(v128.and(cd, low), v128.and(high, high2));
-          if (ASC_FEATURE_RELAXED_SIMD) c0 = dotBytes(v128.load32_splat(q, 32), six, c0);
+          if (ASC_FEATURE_RELAXED_SIMD) c0 = dotWide(v128.load32_splat(q, 32), six, c0);
           else c0 = dotSplit(six, v128.load32_splat(q, 64), v128.load32_splat(q, 68), c0, even);
           six = v128.or(v128.and(i16x8.shr_u(cd, 4), low), v128.and(i16x8.shr_u(high, 2), high2));
-          if (ASC_FEATURE_RELAXED_SIMD) d0 = dotBytes(v128.load32_splat(q, 48), six, d0);
+          if (ASC_FEATURE_RELAXED_SIMD) d0 = dotWide(v128.load32_splat(q, 48), six, d0);
           else d0 = dotSplit(six, v128.load32_splat(q, 96), v128.load32_splat(q, 100), d0, even);
           high = v128.load(chunk, 16);
           ab = v128.load(chunk, 48);
           cd = v128.load(chunk, 80);
           six = v128.or(v128.and(ab, low), i16x8.shl(v128.and(high, high0), 4));
-          if (ASC_FEATURE_RELAXED_SIMD) a4 = dotBytes(v128.load32_splat(q), six, a4);
+          if (ASC_FEATURE_RELAXED_SIMD) a4 = dotWide(v128.load32_splat(q), six, a4);
           else a4 = dotSplit(six, v128.load32_splat(q), v128.load32_splat(q, 4), a4, even);
           six = v128.or(v128.and(i16x8.shr_u(ab, 4), low), i16x8.shl(v128.and(high, high1), 2));
-          if (ASC_FEATURE_RELAXED_SIMD) b4 = dotBytes(v128.load32_splat(q, 16), six, b4);
+          if (ASC_FEATURE_RELAXED_SIMD) b4 = dotWide(v128.load32_splat(q, 16), six, b4);
           else b4 = dotSplit(six, v128.load32_splat(q, 32), v128.load32_splat(q, 36), b4, even);
           six = v128.or(v128.and(cd, low), v128.and(high, high2));
-          if (ASC_FEATURE_RELAXED_SIMD) c4 = dotBytes(v128.load32_splat(q, 32), six, c4);
+          if (ASC_FEATURE_RELAXED_SIMD) c4 = dotWide(v128.load32_splat(q, 32), six, c4);
           else c4 = dotSplit(six, v128.load32_splat(q, 64), v128.load32_splat(q, 68), c4, even);
           six = v128.or(v128.and(i16x8.shr_u(cd, 4), low), v128.and(i16x8.shr_u(high, 2), high2));
-          if (ASC_FEATURE_RELAXED_SIMD) d4 = dotBytes(v128.load32_splat(q, 48), six, d4);
+          if (ASC_FEATURE_RELAXED_SIMD) d4 = dotWide(v128.load32_splat(q, 48), six, d4);
           else d4 = dotSplit(six, v128.load32_splat(q, 96), v128.load32_splat(q, 100), d4, even);
           q += ASC_FEATURE_RELAXED_SIMD ? 4 : 8;
         }

@@ -5,6 +5,7 @@ import {
   highest32,
   oddBytes,
   round16,
+  SPLIT_DOTS,
   scaledHalf4,
   scaleSums,
   scatter4,
@@ -28,6 +29,7 @@ import {
 //            since the weights come out of their bytes as 256 times their value
 //   relaxed  the positive parts of columns 4k..4k+3, then the negative parts: the relaxed dot is exact where its
 //            second operand is within 0..127
+// relaxed16 does as simd: 16 bits do not hold the sum of two such dots.
 // Either way the integer sums are exact and the outputs bit-equal.
 
 const BLOCK: usize = 34;
@@ -93,7 +95,7 @@ export function encode_q8_0(out: usize, x: usize, cols: usize, tile: usize): voi
       const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
       const low = round16(x, inverse);
       const high = round16(x + 64, inverse);
-      if (ASC_FEATURE_RELAXED_SIMD) {
+      if (SPLIT_DOTS) {
         scatter4(o, 2 * group, i8x16.max_s(low, zero));
         scatter4(o + group, 2 * group, i8x16.max_s(i8x16.neg(low), zero));
         scatter4(o + 8 * group, 2 * group, i8x16.max_s(high, zero));
@@ -160,7 +162,7 @@ export function matvecBytes(
         const second = v128.load32_splat(q, 4);
         const w0 = v128.load(c, 16);
         const w4 = v128.load(c, 32);
-        if (ASC_FEATURE_RELAXED_SIMD) {
+        if (SPLIT_DOTS) {
           a0 = dotBytes(w0, first, a0);
           a4 = dotBytes(w4, first, a4);
           b0 = dotBytes(w0, second, b0);
@@ -170,7 +172,7 @@ export function matvecBytes(
           a4 = dotEvenOdd(w4, first, second, a4, high);
         }
       }
-      if (ASC_FEATURE_RELAXED_SIMD) {
+      if (SPLIT_DOTS) {
         a0 = i32x4.sub(a0, b0);
         a4 = i32x4.sub(a4, b4);
       }
@@ -181,110 +183,5 @@ export function matvecBytes(
       w += PACKED;
     }
     storeRows(out + (row << 2), y0, y4, rowEnd - row);
-  }
-}
-
-/**
- * out[t, row] = weights[row] . x[t] for rows [rowBegin, rowEnd) and tiles of four positions
- *
- *   out      f32[4 tiles, rows]
- *   weights  packed q8_0[rows, cols]   rowBegin a multiple of 8, cols of 32
- *   x        encoded q8_0, four positions a tile, `tileBytes` from tile to tile
- *
- * Four rows x four positions at a time: eight accumulators in the relaxed build, which has two dots each.
- */
-export function matmul_q8_0(
-  out: usize,
-  weights: usize,
-  x: usize,
-  rowBegin: usize,
-  rowEnd: usize,
-  rows: usize,
-  cols: usize,
-  tiles: usize,
-  tileBytes: usize,
-): void {
-  matmulBytes(out, weights, x, rowBegin, rowEnd, rows, cols, tiles, tileBytes, (cols >> 5) * PACKED);
-}
-
-/** The same of groups of rows that lie `groupBytes` apart. */
-export function matmulBytes(
-  out: usize,
-  weights: usize,
-  x: usize,
-  rowBegin: usize,
-  rowEnd: usize,
-  rows: usize,
-  cols: usize,
-  tiles: usize,
-  tileBytes: usize,
-  groupBytes: usize,
-): void {
-  assert((rowBegin & 7) === 0 && cols % 32 === 0 && rowEnd <= rows);
-  const mask = i32x4.splat(0x8fffe000);
-  const high = i16x8.splat(<i16>0xff00);
-  const weightBytes = (cols >> 5) * PACKED;
-  const outBytes = rows << 2;
-  for (let row = rowBegin; row < rowEnd; row += 4) {
-    // the second four rows of a group: their weights are 16 bytes into each chunk, their scales 8 bytes into the block
-    const half: usize = (row & 4) << 2;
-    const group = weights + (row >> 3) * groupBytes;
-    const count = min<usize>(rowEnd - row, 4);
-    for (let tile: usize = 0; tile < tiles; tile++) {
-      let w = group;
-      let q = x + tile * tileBytes;
-      const end = w + weightBytes;
-      let y0 = f32x4.splat(0);
-      let y1 = y0;
-      let y2 = y0;
-      let y3 = y0;
-      while (w < end) {
-        let a0 = i32x4.splat(0);
-        let a1 = a0;
-        let a2 = a0;
-        let a3 = a0;
-        let b0 = a0;
-        let b1 = a0;
-        let b2 = a0;
-        let b3 = a0;
-        let c = w + half;
-        for (const chunks = c + 256; c < chunks; c += 32, q += 32) {
-          const v = v128.load(c, 16);
-          if (ASC_FEATURE_RELAXED_SIMD) {
-            a0 = dotBytes(v, v128.load32_splat(q), a0);
-            a1 = dotBytes(v, v128.load32_splat(q, 4), a1);
-            a2 = dotBytes(v, v128.load32_splat(q, 8), a2);
-            a3 = dotBytes(v, v128.load32_splat(q, 12), a3);
-            b0 = dotBytes(v, v128.load32_splat(q, 16), b0);
-            b1 = dotBytes(v, v128.load32_splat(q, 20), b1);
-            b2 = dotBytes(v, v128.load32_splat(q, 24), b2);
-            b3 = dotBytes(v, v128.load32_splat(q, 28), b3);
-          } else {
-            a0 = dotEvenOdd(v, v128.load32_splat(q), v128.load32_splat(q, 16), a0, high);
-            a1 = dotEvenOdd(v, v128.load32_splat(q, 4), v128.load32_splat(q, 20), a1, high);
-            a2 = dotEvenOdd(v, v128.load32_splat(q, 8), v128.load32_splat(q, 24), a2, high);
-            a3 = dotEvenOdd(v, v128.load32_splat(q, 12), v128.load32_splat(q, 28), a3, high);
-          }
-        }
-        if (ASC_FEATURE_RELAXED_SIMD) {
-          a0 = i32x4.sub(a0, b0);
-          a1 = i32x4.sub(a1, b1);
-          a2 = i32x4.sub(a2, b2);
-          a3 = i32x4.sub(a3, b3);
-        }
-        const halves = scaledHalf4(v128.load16x4_s(w + (half >> 1)), mask);
-        y0 = scaleSums(a0, halves, v128.load32_splat(q), y0);
-        y1 = scaleSums(a1, halves, v128.load32_splat(q, 4), y1);
-        y2 = scaleSums(a2, halves, v128.load32_splat(q, 8), y2);
-        y3 = scaleSums(a3, halves, v128.load32_splat(q, 12), y3);
-        q += 16;
-        w += PACKED;
-      }
-      const o = out + tile * (outBytes << 2) + (row << 2);
-      storeRows(o, y0, y0, count);
-      storeRows(o + outBytes, y1, y1, count);
-      storeRows(o + 2 * outBytes, y2, y2, count);
-      storeRows(o + 3 * outBytes, y3, y3, count);
-    }
   }
 }

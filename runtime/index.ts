@@ -19,6 +19,6 @@ export {
 export type { MetadataValue, ModelConfig } from "./formats/checkpoint.js";
 export type { Source } from "./formats/source.js";
 export type { EndedBy } from "./generate/generate-tokens.js";
-export type { Build } from "./memory/choose-build.js";
+export { type Build, builds } from "./memory/choose-build.js";
 export type { CacheType } from "./memory/kv-cache.js";
 export type { Progress } from "./model/weights.js";

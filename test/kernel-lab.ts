@@ -2,6 +2,7 @@
 
 import { debug } from "../kernels/generated/debug.js";
 import { relaxed } from "../kernels/generated/relaxed.js";
+import { relaxed16 } from "../kernels/generated/relaxed16.js";
 import { simd } from "../kernels/generated/simd.js";
 import { inflateModule, instantiateKernels, type Kernels } from "../runtime/memory/kernel-module.js";
 
@@ -11,7 +12,7 @@ const GUARD = 0xa5;
 
 /** Every build, each with its own memory; pages that are not touched cost nothing. */
 export const labs = await Promise.all(
-  Object.entries({ simd, relaxed, debug }).map(([name, embedded]) => openLab(name, embedded)),
+  Object.entries({ simd, relaxed, relaxed16, debug }).map(([name, embedded]) => openLab(name, embedded)),
 );
 
 export interface Lab {

@@ -63,12 +63,77 @@
 }
 
 /**
- * acc + dot of groups of four bytes: `x` int8, `w` in 0..127, which is where the instruction's result is the same on
- * every machine. Exists in the relaxed build only.
+ * acc + dot of groups of four bytes, in the relaxed builds: `x` int8 but -128, `w` in 0..127, which is where the instructions'
+ * results are the same on every machine.
+ *
+ * With 32-bit sums that is one instruction where the processor has it (x86 with AVX-VNNI, ARM with dot products), and five
+ * elsewhere. With 16-bit sums, two for each lane, it is two instructions on every x86; dotSums adds them up. They hold
+ * n dots of w to m when n * 2 * m * 127 < 2^15: eight of w to 15, four of w to 31, two of w to 63.
  */
 // @ts-ignore: decorator
 @inline export function dotBytes(x: v128, w: v128, acc: v128): v128 {
+  if (SUM_BITS === 16) return i16x8.add(acc, i16x8.relaxed_dot_i8x16_i7x16_s(x, w));
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
+}
+
+/** Whether q8_0 multiplies with dotBytes, the activations' positive and negative parts apart, or with dotPairs. */
+// @ts-ignore: decorator
+@inline export const SPLIT_DOTS: bool = ASC_FEATURE_RELAXED_SIMD && SUM_BITS === 32;
+
+/** The same for weights of more than four bits: its sums are 32-bit ones in all builds. */
+// @ts-ignore: decorator
+@inline export function dotWide(x: v128, w: v128, acc: v128): v128 {
+  if (SUM_BITS === 16) return i32x4.add(acc, i32x4.extadd_pairwise_i16x8_s(i16x8.relaxed_dot_i8x16_i7x16_s(x, w)));
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
+}
+
+/** The 32-bit sums in an accumulator of dots. */
+// @ts-ignore: decorator
+@inline export function dotSums(acc: v128): v128 {
+  if (SUM_BITS === 16) return i32x4.extadd_pairwise_i16x8_s(acc);
+  return acc;
+}
+
+/** What an accumulator of dots starts from so that dotSumsFrom gives `start` and the dots: 16 bits hold no start, it is added then. */
+// @ts-ignore: decorator
+@inline export function dotsFrom(start: v128): v128 {
+  if (SUM_BITS === 16) return i16x8.splat(0);
+  return start;
+}
+
+/** The 32-bit sums in an accumulator of dots that began with dotsFrom(start). */
+// @ts-ignore: decorator
+@inline export function dotSumsFrom(start: v128, acc: v128): v128 {
+  if (SUM_BITS === 16) return i32x4.add(start, i32x4.extadd_pairwise_i16x8_s(acc));
+  return acc;
+}
+
+/**
+ * The word of position 0, in every lane, of the four at `p`, which are `words`; then of positions 1, 2, 3. V8 13, where the relaxed builds
+ * run, is faster with four loads (1.1 x); V8 11 brings loads to the top of a loop, where one and four shuffles keep fewer values alive.
+ */
+// @ts-ignore: decorator
+@inline export function position0(p: usize, words: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return v128.load32_splat(p);
+  return v128.shuffle<i32>(words, words, 0, 0, 0, 0);
+}
+
+// @ts-ignore: decorator
+@inline export function position1(p: usize, words: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return v128.load32_splat(p, 4);
+  return v128.shuffle<i32>(words, words, 1, 1, 1, 1);
+}
+
+// @ts-ignore: decorator
+@inline export function position2(p: usize, words: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return v128.load32_splat(p, 8);
+  return v128.shuffle<i32>(words, words, 2, 2, 2, 2);
+}
+
+// @ts-ignore: decorator
+@inline export function position3(p: usize, words: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return v128.load32_splat(p, 12);
+  return v128.shuffle<i32>(words, words, 3, 3, 3, 3);
 }
 
 /** acc + dot of pairs of int16. */

@@ -7,7 +7,7 @@ import { referenceLogits } from "../../test/reference-model.js";
 import { sharedData } from "../../test/shared-data.js";
 import { openCheckpoint } from "../formats/open.js";
 import { fileSource } from "../formats/source.js";
-import type { Build } from "../memory/choose-build.js";
+import { type Build, builds } from "../memory/choose-build.js";
 import type { CacheType } from "../memory/kv-cache.js";
 import { forward } from "../model/forward.js";
 import { type Llama, loadLlama } from "../model/llama.js";
@@ -18,7 +18,6 @@ const folder = sharedData("models/stories260K");
 const fixtures = sharedData("models/hf-fixtures");
 const bin = `${folder}/stories260K.bin`;
 const gguf = `${folder}/stories260K.gguf`;
-const builds: readonly Build[] = ["simd", "relaxed"];
 
 /** What karpathy's run.c printed: 200 steps at temperature 0 from an empty prompt. */
 const golden = folder ? readFileSync(`${folder}/greedy-n200.txt`, "utf8").trimEnd() : "";

@@ -2,7 +2,7 @@ import { openTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import { ModelError } from "../errors.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { openCheckpoint } from "../formats/open.js";
-import type { Build } from "../memory/choose-build.js";
+import { type Build, builds } from "../memory/choose-build.js";
 import { type CacheType, cacheTypes } from "../memory/kv-cache.js";
 import { loadLlama } from "../model/llama.js";
 import type { Progress } from "../model/weights.js";
@@ -66,8 +66,10 @@ export async function load(from: SourceLike = "tiny", options: LoadOptions = {})
   if (cacheType !== undefined && !cacheTypes.includes(cacheType)) {
     throw new TypeError(`Cannot load: expected cacheType to be f32, f16 or q8_0, found ${String(cacheType)}`);
   }
-  if (build !== undefined && build !== "simd" && build !== "relaxed") {
-    throw new TypeError(`Cannot load: expected build to be simd or relaxed, found ${String(build)}`);
+  if (build !== undefined && !builds.includes(build)) {
+    throw new TypeError(
+      `Cannot load: expected build to be one of ${builds.join(", ")}, found ${String(build)}`,
+    );
   }
   signal?.throwIfAborted();
 

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
@@ -16,6 +17,7 @@ async function chosenWith(...flags: string[]): Promise<string> {
 it("a build asked for by name is taken", async () => {
   expect((await chooseBuild("simd")).build).toBe("simd");
   expect((await chooseBuild("relaxed")).build).toBe("relaxed");
+  expect((await chooseBuild("relaxed16")).build).toBe("relaxed16");
 });
 
 it.runIf(process.versions.node.startsWith("20."))(
@@ -26,6 +28,17 @@ it.runIf(process.versions.node.startsWith("20."))(
   },
 );
 
-it.skipIf(process.versions.node.startsWith("20."))("later versions get relaxed", async () => {
-  expect(await chosenWith()).toBe("relaxed");
+it.skipIf(process.versions.node.startsWith("20."))("later versions get a relaxed build", async () => {
+  expect(await chosenWith()).toMatch(/^relaxed(16)?$/);
 });
+
+/** The processor's features, where the system tells them. */
+const features = existsSync("/proc/cpuinfo") ? readFileSync("/proc/cpuinfo", "utf8") : "";
+
+it.skipIf(process.versions.node.startsWith("20.") || process.arch !== "x64" || !features)(
+  "later versions get 16-bit sums where x86 lacks AVX-VNNI, or does without it",
+  async () => {
+    expect(await chosenWith()).toBe(/\bavx_vnni\b/.test(features) ? "relaxed" : "relaxed16");
+    expect(await chosenWith("--no-enable-avx-vnni")).toBe("relaxed16");
+  },
+);

@@ -1,27 +1,35 @@
 import { relaxed } from "../../kernels/generated/relaxed.js";
+import { relaxed16 } from "../../kernels/generated/relaxed16.js";
 import { simd } from "../../kernels/generated/simd.js";
 import { UnsupportedError } from "../errors.js";
-import { FIRST_PAGE_BYTES, inflateModule, instantiateKernels } from "./kernel-module.js";
+import { FIRST_PAGE_BYTES, inflateModule, instantiateKernels, type Kernels } from "./kernel-module.js";
 
-/** The builds of the kernels: plain 128-bit SIMD, or with the relaxed integer dot. Their results are bit-equal. */
-export type Build = "simd" | "relaxed";
+/**
+ * The builds of the kernels, whose results are bit-equal:
+ *
+ *   simd       plain 128-bit SIMD
+ *   relaxed    with relaxed SIMD's dot of bytes, summed in 32 bits: one instruction on x86 with AVX-VNNI and ARM with dot products
+ *   relaxed16  with its dot summed in 16 bits: for x86 without AVX-VNNI, where the other dot is five instructions
+ */
+export const builds = ["simd", "relaxed", "relaxed16"] as const;
+export type Build = (typeof builds)[number];
 
 export interface ChosenBuild {
   readonly build: Build;
   readonly module: WebAssembly.Module;
 }
 
-const embedded = { simd, relaxed };
+const embedded = { simd, relaxed, relaxed16 };
 const compiled = new Map<string, Promise<WebAssembly.Module>>();
-let exact: Promise<boolean> | undefined;
+let exact: Promise<readonly Build[]> | undefined;
 
 /**
- * The build that runs best here, compiled for plain or for shared memories: the relaxed one where the engine knows it and computes it
+ * The build that runs best here, compiled for plain or for shared memories: a relaxed one where the engine knows it and computes it
  * right. A build asked for by name is taken as it is. Throws UnsupportedError where the engine lacks WebAssembly SIMD.
  */
 export async function chooseBuild(asked?: Build, shared = false): Promise<ChosenBuild> {
-  exact ??= asked ? undefined : relaxedDotIsExact();
-  const build = asked ?? ((await exact) ? "relaxed" : "simd");
+  if (!asked) exact ??= exactBuilds();
+  const build = asked ?? (await exact!)[0]!;
   const key = `${build}, ${shared ? "shared" : "plain"}`;
   let module = compiled.get(key);
   if (!module) {
@@ -41,21 +49,33 @@ async function compile(build: Build, shared: boolean): Promise<WebAssembly.Modul
   return WebAssembly.compile(wasm);
 }
 
+/** The builds that this engine runs exactly, the fastest first. */
+export async function exactBuilds(): Promise<Build[]> {
+  const wasm = await inflateModule(embedded.relaxed);
+  if (!WebAssembly.validate(wasm)) return ["simd"];
+  const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
+  const [kernels, kernels16] = await Promise.all(
+    (["relaxed", "relaxed16"] as const).map(async (build) =>
+      instantiateKernels((await chooseBuild(build)).module, memory),
+    ),
+  );
+  if (!productIsExact(kernels!, memory)) return ["simd"];
+  if (!productIsExact(kernels16!, memory)) return ["relaxed", "simd"];
+  return dotSaturates(kernels!, memory) ? ["relaxed16", "relaxed", "simd"] : ["relaxed", "relaxed16", "simd"];
+}
+
+/** Where the small products below have their parts. */
+const [blocks, packed, x, encoded, out] = [0, 4096, 8192, 12_288, 16_384].map(
+  (offset) => FIRST_PAGE_BYTES + offset,
+) as [number, number, number, number, number];
+
 /**
  * Whether this engine runs the relaxed dot exactly. Node 20 does so only in its optimizing compiler: its baseline compiler,
  * in which every function starts, gets it wrong in some register allocations, those of matvec_q4_0 among them (and not
  * matvec_q8_0's). Hence a small product of that kernel is computed once, cold, and compared with integer arithmetic.
  */
-export async function relaxedDotIsExact(): Promise<boolean> {
-  const wasm = await inflateModule(embedded.relaxed);
-  if (!WebAssembly.validate(wasm)) return false;
-  const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
-  const kernels = await instantiateKernels(await WebAssembly.compile(wasm), memory);
-
+function productIsExact(kernels: Kernels, memory: WebAssembly.Memory): boolean {
   // eight rows of 32 weights with scale 1 against activations whose largest is 127, so that their scale is 1 too
-  const [blocks, packed, x, encoded, out] = [0, 4096, 8192, 12_288, 16_384].map(
-    (offset) => FIRST_PAGE_BYTES + offset,
-  ) as [number, number, number, number, number];
   const weight = (row: number, col: number) => (row * 5 + col * 7 + row * col) % 16; // the nibble: 8 stands for 0
   const activation = (col: number) => (col === 0 ? 127 : ((col * 101) % 255) - 127);
   const view = new DataView(memory.buffer);
@@ -75,4 +95,24 @@ export async function relaxedDotIsExact(): Promise<boolean> {
     if (view.getFloat32(out + row * 4, true) !== exact) return false;
   }
   return true;
+}
+
+/**
+ * Whether the dot with 32-bit sums is made of x86's old instructions (vpmaddubsw and more, as V8 does without AVX-VNNI), by a
+ * product that no kernel forms: where an operand that should be within 0..127 is 255, they and no others saturate, at 2^15 - 1 for
+ * two bytes.
+ */
+function dotSaturates(kernels: Kernels, memory: WebAssembly.Memory): boolean {
+  // eight rows of 32 weights of 127 with scale 1, and activations made by hand: 255 as positive parts, 0 as negative ones
+  const view = new DataView(memory.buffer);
+  for (let row = 0; row < 8; row++) {
+    const block = blocks + row * 34;
+    view.setUint16(block, 0x3c00, true);
+    for (let i = 0; i < 32; i++) view.setInt8(block + 2 + i, 127);
+  }
+  for (let group = 0; group < 16; group++) view.setInt32(encoded + group * 4, group % 2 ? 0 : -1, true);
+  view.setFloat32(encoded + 64, 2 ** 112, true);
+  kernels.pack_q8_0(packed, blocks, 8, 32);
+  kernels.matvec_q8_0(out, packed, encoded, 0, 8, 32);
+  return view.getFloat32(out, true) === 16 * (2 ** 15 - 1);
 }
