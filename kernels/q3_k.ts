@@ -1,4 +1,4 @@
-import { halfToFloat, isNotFinite, sixBits, storeChunk } from "./lib/k-quants";
+import { halfToFloat, isNotFinite, sixBits, storePlanes } from "./lib/k-quants";
 import { PACKED } from "./q6_k";
 
 // q3_K block in a file: 256 weights of one row in 110 bytes, sixteen sub-blocks of 16 with a scale of 6 bits each:
@@ -34,18 +34,18 @@ export function pack_q3_k(packed: usize, source: usize, rows: usize, cols: usize
         const high = <u32>load<u8>(source + (j & 3), 104) >> ((<u32>j >> 2) << 1);
         store<u8>(out + (j << 3) + lane, <u8>(((low & 15) | ((high & 3) << 4)) - 32), 32);
       }
-      let chunk = out + 160 + (lane << 2);
-      for (let quarter: u32 = 0; quarter < 4; quarter++) {
-        const bits = source + 32 + ((quarter >> 1) << 5);
-        // a quarter is two runs of 32 columns: sub-blocks a and b, c and d
-        const run = quarter << 1;
-        for (let l: usize = 0; l < 16; l += 4, chunk += 96) {
-          const a = sixBits(load<u32>(bits + l), load<u32>(source + l), run);
-          const b = sixBits(load<u32>(bits + l, 16), load<u32>(source + l, 16), run);
-          const c = sixBits(load<u32>(bits + l), load<u32>(source + l), run + 1);
-          const e = sixBits(load<u32>(bits + l, 16), load<u32>(source + l, 16), run + 1);
-          storeChunk(chunk, a, b, c, e);
-        }
+      let planes = out + 160 + (lane << 2);
+      for (let j: usize = 0; j < 16; j++, planes += 96) {
+        const run = <u32>j >> 1;
+        const third = source + ((j & 1) << 4);
+        const lower = third + 32 + ((j >> 3) << 5);
+        storePlanes(
+          planes,
+          sixBits(load<u32>(lower), load<u32>(third), run),
+          sixBits(load<u32>(lower, 4), load<u32>(third, 4), run),
+          sixBits(load<u32>(lower, 8), load<u32>(third, 8), run),
+          sixBits(load<u32>(lower, 12), load<u32>(third, 12), run),
+        );
       }
     }
   }

@@ -2,7 +2,8 @@ import {
   addScaledHigh,
   addScaledLow,
   dotPairs,
-  dotWide,
+  dotTwo,
+  lastColumns4,
   mulAdd,
   position0,
   position1,
@@ -21,8 +22,7 @@ import { ACTIVATIONS, PACKED } from "./q6_k";
  *   weights  packed q6_K[rows, cols]   rowBegin a multiple of 8, cols of 256
  *   x        encoded q6_K, four positions a tile, `tileBytes` from tile to tile
  *
- * Eight rows x four positions at a time, one sub-block after the other: with two at once the accumulators would not fit the
- * registers.
+ * Eight rows x four positions at a time, one sub-block after the other: eight accumulators.
  */
 export function matmul_q6_k(
   out: usize,
@@ -36,10 +36,10 @@ export function matmul_q6_k(
   tileBytes: usize,
 ): void {
   assert((rowBegin & 7) === 0 && cols % 256 === 0 && rowEnd <= rows);
-  const low = i8x16.splat(15);
-  const high0 = i8x16.splat(3);
-  const high1 = i8x16.splat(12);
-  const high2 = i8x16.splat(48);
+  const bits = i8x16.splat(63);
+  const bits0 = i8x16.splat(3);
+  const bits1 = i8x16.splat(12);
+  const bits2 = i8x16.splat(48);
   const even = i16x8.splat(255);
   const groupBytes = (cols >> 8) * PACKED;
   const outBytes = rows << 2;
@@ -71,7 +71,7 @@ export function matmul_q6_k(
         let r3 = s0;
         let sums = q + 4 * ACTIVATIONS;
         let scales = w + 32;
-        for (let quarter = w + 160; quarter < w + PACKED; quarter += 384) {
+        for (let planes = w + 160; planes < w + PACKED; planes += 96, scales += 8, sums += 16) {
           let a0 = v128.load32_splat(sums);
           let a1 = v128.load32_splat(sums, 4);
           let a2 = v128.load32_splat(sums, 8);
@@ -80,27 +80,58 @@ export function matmul_q6_k(
           let b1 = a1;
           let b2 = a2;
           let b3 = a3;
-          for (let c = quarter; c < quarter + 384; c += 96) {
-            const w0 = v128.or(v128.and(v128.load(c, 32), low), i16x8.shl(v128.and(v128.load(c), high0), 4));
-            const w4 = v128.or(
-              v128.and(v128.load(c, 48), low),
-              i16x8.shl(v128.and(v128.load(c, 16), high0), 4),
-            );
-            if (ASC_FEATURE_RELAXED_SIMD) {
-              let p = v128.load32_splat(q);
-              a0 = dotWide(p, w0, a0);
-              b0 = dotWide(p, w4, b0);
-              p = v128.load32_splat(q, 4);
-              a1 = dotWide(p, w0, a1);
-              b1 = dotWide(p, w4, b1);
-              p = v128.load32_splat(q, 8);
-              a2 = dotWide(p, w0, a2);
-              b2 = dotWide(p, w4, b2);
-              p = v128.load32_splat(q, 12);
-              a3 = dotWide(p, w0, a3);
-              b3 = dotWide(p, w4, b3);
-              q += 16;
-            } else {
+          if (ASC_FEATURE_RELAXED_SIMD) {
+            const u0 = v128.load(planes);
+            const v0 = v128.load(planes, 16);
+            const u1 = v128.load(planes, 32);
+            const v1 = v128.load(planes, 48);
+            let u = v128.and(u0, bits);
+            let v = v128.and(v0, bits);
+            let uu = v128.and(u1, bits);
+            let vv = v128.and(v1, bits);
+            let p = v128.load32_splat(q);
+            let r = v128.load32_splat(q, 16);
+            a0 = dotTwo(p, u, r, uu, a0);
+            b0 = dotTwo(p, v, r, vv, b0);
+            p = v128.load32_splat(q, 4);
+            r = v128.load32_splat(q, 20);
+            a1 = dotTwo(p, u, r, uu, a1);
+            b1 = dotTwo(p, v, r, vv, b1);
+            p = v128.load32_splat(q, 8);
+            r = v128.load32_splat(q, 24);
+            a2 = dotTwo(p, u, r, uu, a2);
+            b2 = dotTwo(p, v, r, vv, b2);
+            p = v128.load32_splat(q, 12);
+            r = v128.load32_splat(q, 28);
+            a3 = dotTwo(p, u, r, uu, a3);
+            b3 = dotTwo(p, v, r, vv, b3);
+            const u2 = v128.load(planes, 64);
+            const v2 = v128.load(planes, 80);
+            u = v128.and(u2, bits);
+            v = v128.and(v2, bits);
+            uu = lastColumns4(u0, u1, u2, bits0, bits1, bits2);
+            vv = lastColumns4(v0, v1, v2, bits0, bits1, bits2);
+            p = v128.load32_splat(q, 32);
+            r = v128.load32_splat(q, 48);
+            a0 = dotTwo(p, u, r, uu, a0);
+            b0 = dotTwo(p, v, r, vv, b0);
+            p = v128.load32_splat(q, 36);
+            r = v128.load32_splat(q, 52);
+            a1 = dotTwo(p, u, r, uu, a1);
+            b1 = dotTwo(p, v, r, vv, b1);
+            p = v128.load32_splat(q, 40);
+            r = v128.load32_splat(q, 56);
+            a2 = dotTwo(p, u, r, uu, a2);
+            b2 = dotTwo(p, v, r, vv, b2);
+            p = v128.load32_splat(q, 44);
+            r = v128.load32_splat(q, 60);
+            a3 = dotTwo(p, u, r, uu, a3);
+            b3 = dotTwo(p, v, r, vv, b3);
+            q += 64;
+          } else {
+            for (let plane = planes; plane < planes + 96; plane += 32, q += 32) {
+              const w0 = v128.and(v128.load(plane), bits);
+              const w4 = v128.and(v128.load(plane, 16), bits);
               let u = v128.and(w0, even);
               let v = v128.and(w4, even);
               let columns = v128.load(q);
@@ -131,10 +162,56 @@ export function matmul_q6_k(
               p = position3(q + 16, columns);
               a3 = dotPairs(u, p, a3);
               b3 = dotPairs(v, p, b3);
-              q += 32;
             }
+            const w0 = lastColumns4(
+              v128.load(planes),
+              v128.load(planes, 32),
+              v128.load(planes, 64),
+              bits0,
+              bits1,
+              bits2,
+            );
+            const w4 = lastColumns4(
+              v128.load(planes, 16),
+              v128.load(planes, 48),
+              v128.load(planes, 80),
+              bits0,
+              bits1,
+              bits2,
+            );
+            let u = v128.and(w0, even);
+            let v = v128.and(w4, even);
+            let columns = v128.load(q);
+            let p = position0(q, columns);
+            a0 = dotPairs(u, p, a0);
+            b0 = dotPairs(v, p, b0);
+            p = position1(q, columns);
+            a1 = dotPairs(u, p, a1);
+            b1 = dotPairs(v, p, b1);
+            p = position2(q, columns);
+            a2 = dotPairs(u, p, a2);
+            b2 = dotPairs(v, p, b2);
+            p = position3(q, columns);
+            a3 = dotPairs(u, p, a3);
+            b3 = dotPairs(v, p, b3);
+            u = i16x8.shr_u(w0, 8);
+            v = i16x8.shr_u(w4, 8);
+            columns = v128.load(q, 16);
+            p = position0(q + 16, columns);
+            a0 = dotPairs(u, p, a0);
+            b0 = dotPairs(v, p, b0);
+            p = position1(q + 16, columns);
+            a1 = dotPairs(u, p, a1);
+            b1 = dotPairs(v, p, b1);
+            p = position2(q + 16, columns);
+            a2 = dotPairs(u, p, a2);
+            b2 = dotPairs(v, p, b2);
+            p = position3(q + 16, columns);
+            a3 = dotPairs(u, p, a3);
+            b3 = dotPairs(v, p, b3);
+            q += 32;
           }
-          let scale = v128.load8x8_s(scales);
+          const scale = v128.load8x8_s(scales);
           s0 = addScaledLow(s0, a0, scale);
           r0 = addScaledHigh(r0, b0, scale);
           s1 = addScaledLow(s1, a1, scale);
@@ -143,224 +220,6 @@ export function matmul_q6_k(
           r2 = addScaledHigh(r2, b2, scale);
           s3 = addScaledLow(s3, a3, scale);
           r3 = addScaledHigh(r3, b3, scale);
-          a0 = v128.load32_splat(sums, 16);
-          a1 = v128.load32_splat(sums, 20);
-          a2 = v128.load32_splat(sums, 24);
-          a3 = v128.load32_splat(sums, 28);
-          b0 = a0;
-          b1 = a1;
-          b2 = a2;
-          b3 = a3;
-          for (let c = quarter; c < quarter + 384; c += 96) {
-            const w0 = v128.or(
-              v128.and(i16x8.shr_u(v128.load(c, 32), 4), low),
-              i16x8.shl(v128.and(v128.load(c), high1), 2),
-            );
-            const w4 = v128.or(
-              v128.and(i16x8.shr_u(v128.load(c, 48), 4), low),
-              i16x8.shl(v128.and(v128.load(c, 16), high1), 2),
-            );
-            if (ASC_FEATURE_RELAXED_SIMD) {
-              let p = v128.load32_splat(q);
-              a0 = dotWide(p, w0, a0);
-              b0 = dotWide(p, w4, b0);
-              p = v128.load32_splat(q, 4);
-              a1 = dotWide(p, w0, a1);
-              b1 = dotWide(p, w4, b1);
-              p = v128.load32_splat(q, 8);
-              a2 = dotWide(p, w0, a2);
-              b2 = dotWide(p, w4, b2);
-              p = v128.load32_splat(q, 12);
-              a3 = dotWide(p, w0, a3);
-              b3 = dotWide(p, w4, b3);
-              q += 16;
-            } else {
-              let u = v128.and(w0, even);
-              let v = v128.and(w4, even);
-              let columns = v128.load(q);
-              let p = position0(q, columns);
-              a0 = dotPairs(u, p, a0);
-              b0 = dotPairs(v, p, b0);
-              p = position1(q, columns);
-              a1 = dotPairs(u, p, a1);
-              b1 = dotPairs(v, p, b1);
-              p = position2(q, columns);
-              a2 = dotPairs(u, p, a2);
-              b2 = dotPairs(v, p, b2);
-              p = position3(q, columns);
-              a3 = dotPairs(u, p, a3);
-              b3 = dotPairs(v, p, b3);
-              u = i16x8.shr_u(w0, 8);
-              v = i16x8.shr_u(w4, 8);
-              columns = v128.load(q, 16);
-              p = position0(q + 16, columns);
-              a0 = dotPairs(u, p, a0);
-              b0 = dotPairs(v, p, b0);
-              p = position1(q + 16, columns);
-              a1 = dotPairs(u, p, a1);
-              b1 = dotPairs(v, p, b1);
-              p = position2(q + 16, columns);
-              a2 = dotPairs(u, p, a2);
-              b2 = dotPairs(v, p, b2);
-              p = position3(q + 16, columns);
-              a3 = dotPairs(u, p, a3);
-              b3 = dotPairs(v, p, b3);
-              q += 32;
-            }
-          }
-          scale = v128.load8x8_s(scales, 8);
-          s0 = addScaledLow(s0, a0, scale);
-          r0 = addScaledHigh(r0, b0, scale);
-          s1 = addScaledLow(s1, a1, scale);
-          r1 = addScaledHigh(r1, b1, scale);
-          s2 = addScaledLow(s2, a2, scale);
-          r2 = addScaledHigh(r2, b2, scale);
-          s3 = addScaledLow(s3, a3, scale);
-          r3 = addScaledHigh(r3, b3, scale);
-          a0 = v128.load32_splat(sums, 32);
-          a1 = v128.load32_splat(sums, 36);
-          a2 = v128.load32_splat(sums, 40);
-          a3 = v128.load32_splat(sums, 44);
-          b0 = a0;
-          b1 = a1;
-          b2 = a2;
-          b3 = a3;
-          for (let c = quarter; c < quarter + 384; c += 96) {
-            const w0 = v128.or(v128.and(v128.load(c, 64), low), v128.and(v128.load(c), high2));
-            const w4 = v128.or(v128.and(v128.load(c, 80), low), v128.and(v128.load(c, 16), high2));
-            if (ASC_FEATURE_RELAXED_SIMD) {
-              let p = v128.load32_splat(q);
-              a0 = dotWide(p, w0, a0);
-              b0 = dotWide(p, w4, b0);
-              p = v128.load32_splat(q, 4);
-              a1 = dotWide(p, w0, a1);
-              b1 = dotWide(p, w4, b1);
-              p = v128.load32_splat(q, 8);
-              a2 = dotWide(p, w0, a2);
-              b2 = dotWide(p, w4, b2);
-              p = v128.load32_splat(q, 12);
-              a3 = dotWide(p, w0, a3);
-              b3 = dotWide(p, w4, b3);
-              q += 16;
-            } else {
-              let u = v128.and(w0, even);
-              let v = v128.and(w4, even);
-              let columns = v128.load(q);
-              let p = position0(q, columns);
-              a0 = dotPairs(u, p, a0);
-              b0 = dotPairs(v, p, b0);
-              p = position1(q, columns);
-              a1 = dotPairs(u, p, a1);
-              b1 = dotPairs(v, p, b1);
-              p = position2(q, columns);
-              a2 = dotPairs(u, p, a2);
-              b2 = dotPairs(v, p, b2);
-              p = position3(q, columns);
-              a3 = dotPairs(u, p, a3);
-              b3 = dotPairs(v, p, b3);
-              u = i16x8.shr_u(w0, 8);
-              v = i16x8.shr_u(w4, 8);
-              columns = v128.load(q, 16);
-              p = position0(q + 16, columns);
-              a0 = dotPairs(u, p, a0);
-              b0 = dotPairs(v, p, b0);
-              p = position1(q + 16, columns);
-              a1 = dotPairs(u, p, a1);
-              b1 = dotPairs(v, p, b1);
-              p = position2(q + 16, columns);
-              a2 = dotPairs(u, p, a2);
-              b2 = dotPairs(v, p, b2);
-              p = position3(q + 16, columns);
-              a3 = dotPairs(u, p, a3);
-              b3 = dotPairs(v, p, b3);
-              q += 32;
-            }
-          }
-          scale = v128.load8x8_s(scales, 16);
-          s0 = addScaledLow(s0, a0, scale);
-          r0 = addScaledHigh(r0, b0, scale);
-          s1 = addScaledLow(s1, a1, scale);
-          r1 = addScaledHigh(r1, b1, scale);
-          s2 = addScaledLow(s2, a2, scale);
-          r2 = addScaledHigh(r2, b2, scale);
-          s3 = addScaledLow(s3, a3, scale);
-          r3 = addScaledHigh(r3, b3, scale);
-          a0 = v128.load32_splat(sums, 48);
-          a1 = v128.load32_splat(sums, 52);
-          a2 = v128.load32_splat(sums, 56);
-          a3 = v128.load32_splat(sums, 60);
-          b0 = a0;
-          b1 = a1;
-          b2 = a2;
-          b3 = a3;
-          for (let c = quarter; c < quarter + 384; c += 96) {
-            const w0 = v128.or(
-              v128.and(i16x8.shr_u(v128.load(c, 64), 4), low),
-              v128.and(i16x8.shr_u(v128.load(c), 2), high2),
-            );
-            const w4 = v128.or(
-              v128.and(i16x8.shr_u(v128.load(c, 80), 4), low),
-              v128.and(i16x8.shr_u(v128.load(c, 16), 2), high2),
-            );
-            if (ASC_FEATURE_RELAXED_SIMD) {
-              let p = v128.load32_splat(q);
-              a0 = dotWide(p, w0, a0);
-              b0 = dotWide(p, w4, b0);
-              p = v128.load32_splat(q, 4);
-              a1 = dotWide(p, w0, a1);
-              b1 = dotWide(p, w4, b1);
-              p = v128.load32_splat(q, 8);
-              a2 = dotWide(p, w0, a2);
-              b2 = dotWide(p, w4, b2);
-              p = v128.load32_splat(q, 12);
-              a3 = dotWide(p, w0, a3);
-              b3 = dotWide(p, w4, b3);
-              q += 16;
-            } else {
-              let u = v128.and(w0, even);
-              let v = v128.and(w4, even);
-              let columns = v128.load(q);
-              let p = position0(q, columns);
-              a0 = dotPairs(u, p, a0);
-              b0 = dotPairs(v, p, b0);
-              p = position1(q, columns);
-              a1 = dotPairs(u, p, a1);
-              b1 = dotPairs(v, p, b1);
-              p = position2(q, columns);
-              a2 = dotPairs(u, p, a2);
-              b2 = dotPairs(v, p, b2);
-              p = position3(q, columns);
-              a3 = dotPairs(u, p, a3);
-              b3 = dotPairs(v, p, b3);
-              u = i16x8.shr_u(w0, 8);
-              v = i16x8.shr_u(w4, 8);
-              columns = v128.load(q, 16);
-              p = position0(q + 16, columns);
-              a0 = dotPairs(u, p, a0);
-              b0 = dotPairs(v, p, b0);
-              p = position1(q + 16, columns);
-              a1 = dotPairs(u, p, a1);
-              b1 = dotPairs(v, p, b1);
-              p = position2(q + 16, columns);
-              a2 = dotPairs(u, p, a2);
-              b2 = dotPairs(v, p, b2);
-              p = position3(q + 16, columns);
-              a3 = dotPairs(u, p, a3);
-              b3 = dotPairs(v, p, b3);
-              q += 32;
-            }
-          }
-          scale = v128.load8x8_s(scales, 24);
-          s0 = addScaledLow(s0, a0, scale);
-          r0 = addScaledHigh(r0, b0, scale);
-          s1 = addScaledLow(s1, a1, scale);
-          r1 = addScaledHigh(r1, b1, scale);
-          s2 = addScaledLow(s2, a2, scale);
-          r2 = addScaledHigh(r2, b2, scale);
-          s3 = addScaledLow(s3, a3, scale);
-          r3 = addScaledHigh(r3, b3, scale);
-          scales += 32;
-          sums += 64;
         }
         const d0 = v128.load(w);
         const d4 = v128.load(w, 16);

@@ -87,6 +87,23 @@
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
 }
 
+/** acc + the dots of x with w and of y with v, weights to 63; 32-bit sums in all builds. */
+// @ts-ignore: decorator
+@inline export function dotTwo(x: v128, w: v128, y: v128, v: v128, acc: v128): v128 {
+  if (SUM_BITS === 16) {
+    const both = i16x8.add(i16x8.relaxed_dot_i8x16_i7x16_s(x, w), i16x8.relaxed_dot_i8x16_i7x16_s(y, v));
+    return i32x4.add(acc, i32x4.extadd_pairwise_i16x8_s(both));
+  }
+  return dotBytes(y, v, dotBytes(x, w, acc));
+}
+
+/** lastColumns (k-quants.ts) of four rows; bits0, bits1 and bits2 are i8x16.splat of 3, 12 and 48. */
+// @ts-ignore: decorator
+@inline export function lastColumns4(a: v128, b: v128, c: v128, bits0: v128, bits1: v128, bits2: v128): v128 {
+  const low = v128.or(v128.and(i16x8.shr_u(a, 6), bits0), v128.and(i16x8.shr_u(b, 4), bits1));
+  return v128.or(low, v128.and(i16x8.shr_u(c, 2), bits2));
+}
+
 /** The 32-bit sums in an accumulator of dots. */
 // @ts-ignore: decorator
 @inline export function dotSums(acc: v128): v128 {

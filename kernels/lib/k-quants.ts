@@ -103,13 +103,24 @@ export function encodeWithSums(out: usize, x: usize, cols: usize, tile: usize): 
   }
 }
 
-/** Stores four columns of the four sub-blocks of a quarter of packed q6_K; each word holds four weights, 0..63, a byte each. */
+/** Stores a sub-block of packed q6_K (see q6_k.ts) of one row: four words of four weights, 0..63, a byte each. */
 // @ts-ignore: decorator
-@inline export function storeChunk(chunk: usize, a: u32, b: u32, c: u32, d: u32): void {
-  const high = (a & 0x30303030) >> 4 | (b & 0x30303030) >> 2 | (c & 0x30303030) | (d & 0x30303030) << 2;
-  store<u32>(chunk, high);
-  store<u32>(chunk, (a & 0x0f0f0f0f) | ((b & 0x0f0f0f0f) << 4), 32);
-  store<u32>(chunk, (c & 0x0f0f0f0f) | ((d & 0x0f0f0f0f) << 4), 64);
+@inline export function storePlanes(planes: usize, a: u32, b: u32, c: u32, last: u32): void {
+  store<u32>(planes, a | ((last & 0x03030303) << 6));
+  store<u32>(planes, b | ((last & 0x0c0c0c0c) << 4), 32);
+  store<u32>(planes, c | ((last & 0x30303030) << 2), 64);
+}
+
+/** The last four columns of a sub-block of packed q6_K, from a word of each of its planes. */
+// @ts-ignore: decorator
+@inline export function lastColumns(a: u32, b: u32, c: u32): u32 {
+  return ((a >> 6) & 0x03030303) | ((b >> 4) & 0x0c0c0c0c) | ((c >> 2) & 0x30303030);
+}
+
+/** Four weights of part `part` (of 32 columns, 0..3) of q6_K's file layout, from the words with their low and high bits. */
+// @ts-ignore: decorator
+@inline export function joinBits(low: u32, high: u32, part: u32): u32 {
+  return ((low >> ((part >> 1) << 2)) & 0x0f0f0f0f) | (((high >> (part << 1)) & 0x03030303) << 4);
 }
 
 /** Four weights of q3_K in run p of 32 columns, as q6_K has them, from the words with their two lower bits and with their third. */
