@@ -79,7 +79,7 @@ export function embed_q4_k(out: usize, packed: usize, row: usize, cols: usize): 
 
 /** Quantizes and encodes `tile` positions for matvec_q4_k and matmul_q4_k: x f32[tile, cols] -> out, at most 532 bytes per block and position. */
 export function encode_q4_k(out: usize, x: usize, cols: usize, tile: usize): void {
-  encodeWithSums(out, x, cols, tile);
+  encodeWithSums(out, x, cols, tile, true);
 }
 
 /**

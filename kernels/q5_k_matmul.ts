@@ -2,10 +2,10 @@ import {
   addBlock,
   addScaledHigh,
   addScaledLow,
+  columns20,
+  columns28,
   dotPairs,
-  dotWide,
-  fiveBitsHigh,
-  fiveBitsLow,
+  dotTwo,
   position0,
   position1,
   position2,
@@ -23,8 +23,7 @@ import { PACKED } from "./q5_k";
  *   weights  packed q5_K[rows, cols]   rowBegin a multiple of 8, cols of 256
  *   x        encoded q5_K, four positions a tile, `tileBytes` from tile to tile
  *
- * Eight rows x four positions at a time, one sub-block after the other: both halves of a pair at once would be sixteen
- * accumulators, as many as there are registers.
+ * Eight rows x four positions at a time, one sub-block after the other: eight accumulators.
  */
 export function matmul_q5_k(
   out: usize,
@@ -38,11 +37,12 @@ export function matmul_q5_k(
   tileBytes: usize,
 ): void {
   assert((rowBegin & 7) === 0 && cols % 256 === 0 && rowEnd <= rows);
-  const low = i8x16.splat(15);
-  const one = i8x16.splat(1);
-  const two = i8x16.splat(2);
-  const even = i16x8.splat(0x00ff);
-  const odd = i16x8.splat(<i16>0xff00);
+  const five = i8x16.splat(31);
+  const low = i8x16.splat(7);
+  const high = i8x16.splat(24);
+  const bit3 = i8x16.splat(8);
+  const bit4 = i8x16.splat(16);
+  const even = i16x8.splat(255);
   const groupBytes = (cols >> 8) * PACKED;
   const outBytes = rows << 2;
   for (let row = rowBegin; row < rowEnd; row += 8) {
@@ -72,7 +72,8 @@ export function matmul_q5_k(
         let r2 = s0;
         let r3 = s0;
         let head = w + 64;
-        for (let pair = w + 192; pair < w + PACKED; pair += 320, head += 32) {
+        let planes = w + 192;
+        for (let j: usize = 0; j < 8; j++, planes += 160) {
           let a0 = i32x4.splat(0);
           let a1 = a0;
           let a2 = a0;
@@ -81,168 +82,103 @@ export function matmul_q5_k(
           let b1 = a0;
           let b2 = a0;
           let b3 = a0;
-          for (let half: usize = 0; half < 2; half++) {
-            let bits0 = v128.load(pair + (half << 5));
-            let bits4 = v128.load(pair + (half << 5), 16);
-            let c = pair + 64 + (half << 7);
-            for (const chunks = c + 128; c < chunks; c += 32) {
-              const w0 = fiveBitsLow(v128.load(c), bits0, low, one);
-              const w4 = fiveBitsLow(v128.load(c, 16), bits4, low, one);
-              if (ASC_FEATURE_RELAXED_SIMD) {
-                let p = v128.load32_splat(q);
-                a0 = dotWide(p, w0, a0);
-                b0 = dotWide(p, w4, b0);
-                p = v128.load32_splat(q, 4);
-                a1 = dotWide(p, w0, a1);
-                b1 = dotWide(p, w4, b1);
-                p = v128.load32_splat(q, 8);
-                a2 = dotWide(p, w0, a2);
-                b2 = dotWide(p, w4, b2);
-                p = v128.load32_splat(q, 12);
-                a3 = dotWide(p, w0, a3);
-                b3 = dotWide(p, w4, b3);
-                q += 16;
+          if (ASC_FEATURE_RELAXED_SIMD) {
+            // columns 8k..8k+3 in u and v, rows 0..3 and 4..7; 8k+4..8k+7 in uu and vv
+            for (let k: usize = 0; k < 4; k++, q += 32) {
+              const plane = planes + (k << 6);
+              let u: v128;
+              let v: v128;
+              let uu: v128;
+              let vv: v128;
+              if (k < 3) {
+                u = v128.and(v128.load(plane), five);
+                v = v128.and(v128.load(plane, 16), five);
               } else {
-                let u = v128.and(w0, even);
-                let v = v128.and(w4, even);
-                let columns = v128.load(q);
-                let p = position0(q, columns);
-                a0 = dotPairs(u, p, a0);
-                b0 = dotPairs(v, p, b0);
-                p = position1(q, columns);
-                a1 = dotPairs(u, p, a1);
-                b1 = dotPairs(v, p, b1);
-                p = position2(q, columns);
-                a2 = dotPairs(u, p, a2);
-                b2 = dotPairs(v, p, b2);
-                p = position3(q, columns);
-                a3 = dotPairs(u, p, a3);
-                b3 = dotPairs(v, p, b3);
-                u = v128.and(w0, odd);
-                v = v128.and(w4, odd);
-                columns = v128.load(q, 16);
-                p = position0(q + 16, columns);
-                a0 = dotPairs(u, p, a0);
-                b0 = dotPairs(v, p, b0);
-                p = position1(q + 16, columns);
-                a1 = dotPairs(u, p, a1);
-                b1 = dotPairs(v, p, b1);
-                p = position2(q + 16, columns);
-                a2 = dotPairs(u, p, a2);
-                b2 = dotPairs(v, p, b2);
-                p = position3(q + 16, columns);
-                a3 = dotPairs(u, p, a3);
-                b3 = dotPairs(v, p, b3);
-                q += 32;
+                u = columns20(planes + 64, low, high);
+                v = columns20(planes + 80, low, high);
               }
-              bits0 = i16x8.shr_u(bits0, 2);
-              bits4 = i16x8.shr_u(bits4, 2);
+              if (k < 2) {
+                uu = v128.and(v128.load(plane, 32), five);
+                vv = v128.and(v128.load(plane, 48), five);
+              } else if (k === 2) {
+                uu = columns20(planes, low, high);
+                vv = columns20(planes + 16, low, high);
+              } else {
+                uu = columns28(planes, low, bit3, bit4);
+                vv = columns28(planes + 16, low, bit3, bit4);
+              }
+              let p = v128.load32_splat(q);
+              let r = v128.load32_splat(q, 16);
+              a0 = dotTwo(p, u, r, uu, a0);
+              b0 = dotTwo(p, v, r, vv, b0);
+              p = v128.load32_splat(q, 4);
+              r = v128.load32_splat(q, 20);
+              a1 = dotTwo(p, u, r, uu, a1);
+              b1 = dotTwo(p, v, r, vv, b1);
+              p = v128.load32_splat(q, 8);
+              r = v128.load32_splat(q, 24);
+              a2 = dotTwo(p, u, r, uu, a2);
+              b2 = dotTwo(p, v, r, vv, b2);
+              p = v128.load32_splat(q, 12);
+              r = v128.load32_splat(q, 28);
+              a3 = dotTwo(p, u, r, uu, a3);
+              b3 = dotTwo(p, v, r, vv, b3);
+            }
+          } else {
+            for (let k: usize = 0; k < 8; k++, q += 32) {
+              let w0: v128;
+              let w4: v128;
+              if (k < 5) {
+                w0 = v128.and(v128.load(planes + (k << 5)), five);
+                w4 = v128.and(v128.load(planes + (k << 5), 16), five);
+              } else if (k < 7) {
+                w0 = columns20(planes + ((k - 5) << 6), low, high);
+                w4 = columns20(planes + ((k - 5) << 6) + 16, low, high);
+              } else {
+                w0 = columns28(planes, low, bit3, bit4);
+                w4 = columns28(planes + 16, low, bit3, bit4);
+              }
+              let u = v128.and(w0, even);
+              let v = v128.and(w4, even);
+              let columns = v128.load(q);
+              let p = position0(q, columns);
+              a0 = dotPairs(u, p, a0);
+              b0 = dotPairs(v, p, b0);
+              p = position1(q, columns);
+              a1 = dotPairs(u, p, a1);
+              b1 = dotPairs(v, p, b1);
+              p = position2(q, columns);
+              a2 = dotPairs(u, p, a2);
+              b2 = dotPairs(v, p, b2);
+              p = position3(q, columns);
+              a3 = dotPairs(u, p, a3);
+              b3 = dotPairs(v, p, b3);
+              u = i16x8.shr_u(w0, 8);
+              v = i16x8.shr_u(w4, 8);
+              columns = v128.load(q, 16);
+              p = position0(q + 16, columns);
+              a0 = dotPairs(u, p, a0);
+              b0 = dotPairs(v, p, b0);
+              p = position1(q + 16, columns);
+              a1 = dotPairs(u, p, a1);
+              b1 = dotPairs(v, p, b1);
+              p = position2(q + 16, columns);
+              a2 = dotPairs(u, p, a2);
+              b2 = dotPairs(v, p, b2);
+              p = position3(q + 16, columns);
+              a3 = dotPairs(u, p, a3);
+              b3 = dotPairs(v, p, b3);
             }
           }
-          if (!ASC_FEATURE_RELAXED_SIMD) {
-            a0 = i32x4.shr_s(a0, 8);
-            a1 = i32x4.shr_s(a1, 8);
-            a2 = i32x4.shr_s(a2, 8);
-            a3 = i32x4.shr_s(a3, 8);
-            b0 = i32x4.shr_s(b0, 8);
-            b1 = i32x4.shr_s(b1, 8);
-            b2 = i32x4.shr_s(b2, 8);
-            b3 = i32x4.shr_s(b3, 8);
-          }
-          const scaleA = v128.load8x8_u(head);
-          s0 = addScaledLow(s0, a0, scaleA);
-          r0 = addScaledHigh(r0, b0, scaleA);
-          s1 = addScaledLow(s1, a1, scaleA);
-          r1 = addScaledHigh(r1, b1, scaleA);
-          s2 = addScaledLow(s2, a2, scaleA);
-          r2 = addScaledHigh(r2, b2, scaleA);
-          s3 = addScaledLow(s3, a3, scaleA);
-          r3 = addScaledHigh(r3, b3, scaleA);
-          a0 = i32x4.splat(0);
-          a1 = a0;
-          a2 = a0;
-          a3 = a0;
-          b0 = a0;
-          b1 = a0;
-          b2 = a0;
-          b3 = a0;
-          for (let half: usize = 0; half < 2; half++) {
-            let bits0 = v128.load(pair + (half << 5));
-            let bits4 = v128.load(pair + (half << 5), 16);
-            let c = pair + 64 + (half << 7);
-            for (const chunks = c + 128; c < chunks; c += 32) {
-              const w0 = fiveBitsHigh(v128.load(c), bits0, low, two);
-              const w4 = fiveBitsHigh(v128.load(c, 16), bits4, low, two);
-              if (ASC_FEATURE_RELAXED_SIMD) {
-                let p = v128.load32_splat(q);
-                a0 = dotWide(p, w0, a0);
-                b0 = dotWide(p, w4, b0);
-                p = v128.load32_splat(q, 4);
-                a1 = dotWide(p, w0, a1);
-                b1 = dotWide(p, w4, b1);
-                p = v128.load32_splat(q, 8);
-                a2 = dotWide(p, w0, a2);
-                b2 = dotWide(p, w4, b2);
-                p = v128.load32_splat(q, 12);
-                a3 = dotWide(p, w0, a3);
-                b3 = dotWide(p, w4, b3);
-                q += 16;
-              } else {
-                let u = i16x8.shl(v128.and(w0, even), 4);
-                let v = i16x8.shl(v128.and(w4, even), 4);
-                let columns = v128.load(q);
-                let p = position0(q, columns);
-                a0 = dotPairs(u, p, a0);
-                b0 = dotPairs(v, p, b0);
-                p = position1(q, columns);
-                a1 = dotPairs(u, p, a1);
-                b1 = dotPairs(v, p, b1);
-                p = position2(q, columns);
-                a2 = dotPairs(u, p, a2);
-                b2 = dotPairs(v, p, b2);
-                p = position3(q, columns);
-                a3 = dotPairs(u, p, a3);
-                b3 = dotPairs(v, p, b3);
-                u = i16x8.shr_u(w0, 8);
-                v = i16x8.shr_u(w4, 8);
-                columns = v128.load(q, 16);
-                p = position0(q + 16, columns);
-                a0 = dotPairs(u, p, a0);
-                b0 = dotPairs(v, p, b0);
-                p = position1(q + 16, columns);
-                a1 = dotPairs(u, p, a1);
-                b1 = dotPairs(v, p, b1);
-                p = position2(q + 16, columns);
-                a2 = dotPairs(u, p, a2);
-                b2 = dotPairs(v, p, b2);
-                p = position3(q + 16, columns);
-                a3 = dotPairs(u, p, a3);
-                b3 = dotPairs(v, p, b3);
-                q += 32;
-              }
-              bits0 = i16x8.shr_u(bits0, 2);
-              bits4 = i16x8.shr_u(bits4, 2);
-            }
-          }
-          if (!ASC_FEATURE_RELAXED_SIMD) {
-            a0 = i32x4.shr_s(a0, 8);
-            a1 = i32x4.shr_s(a1, 8);
-            a2 = i32x4.shr_s(a2, 8);
-            a3 = i32x4.shr_s(a3, 8);
-            b0 = i32x4.shr_s(b0, 8);
-            b1 = i32x4.shr_s(b1, 8);
-            b2 = i32x4.shr_s(b2, 8);
-            b3 = i32x4.shr_s(b3, 8);
-          }
-          const scaleB = v128.load8x8_u(head, 8);
-          s0 = addScaledLow(s0, a0, scaleB);
-          r0 = addScaledHigh(r0, b0, scaleB);
-          s1 = addScaledLow(s1, a1, scaleB);
-          r1 = addScaledHigh(r1, b1, scaleB);
-          s2 = addScaledLow(s2, a2, scaleB);
-          r2 = addScaledHigh(r2, b2, scaleB);
-          s3 = addScaledLow(s3, a3, scaleB);
-          r3 = addScaledHigh(r3, b3, scaleB);
+          const scale = v128.load8x8_u(head + ((j >> 1) << 5) + ((j & 1) << 3));
+          s0 = addScaledLow(s0, a0, scale);
+          r0 = addScaledHigh(r0, b0, scale);
+          s1 = addScaledLow(s1, a1, scale);
+          r1 = addScaledHigh(r1, b1, scale);
+          s2 = addScaledLow(s2, a2, scale);
+          r2 = addScaledHigh(r2, b2, scale);
+          s3 = addScaledLow(s3, a3, scale);
+          r3 = addScaledHigh(r3, b3, scale);
         }
         // the minimums: m rows 0..3, n rows 4..7
         let m0 = i32x4.splat(0);
@@ -253,7 +189,7 @@ export function matmul_q5_k(
         let n1 = m0;
         let n2 = m0;
         let n3 = m0;
-        for (head = w + 64; head < w + 192; head += 32, q += 16) {
+        for (; head < w + 192; head += 32, q += 16) {
           const u = v128.load8x8_u(head, 16);
           const v = v128.load8x8_u(head, 24);
           let p = v128.load32_splat(q);

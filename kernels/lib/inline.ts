@@ -80,13 +80,6 @@
 // @ts-ignore: decorator
 @inline export const SPLIT_DOTS: bool = ASC_FEATURE_RELAXED_SIMD && SUM_BITS === 32;
 
-/** The same for weights of more than four bits: its sums are 32-bit ones in all builds. */
-// @ts-ignore: decorator
-@inline export function dotWide(x: v128, w: v128, acc: v128): v128 {
-  if (SUM_BITS === 16) return i32x4.add(acc, i32x4.extadd_pairwise_i16x8_s(i16x8.relaxed_dot_i8x16_i7x16_s(x, w)));
-  return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
-}
-
 /** acc + the dots of x with w and of y with v, weights to 63; 32-bit sums in all builds. */
 // @ts-ignore: decorator
 @inline export function dotTwo(x: v128, w: v128, y: v128, v: v128, acc: v128): v128 {
@@ -95,6 +88,17 @@
     return i32x4.add(acc, i32x4.extadd_pairwise_i16x8_s(both));
   }
   return dotBytes(y, v, dotBytes(x, w, acc));
+}
+
+/** acc + the dots of four x with four w to 31; 32-bit sums in all builds. */
+// @ts-ignore: decorator
+@inline export function dotFour(x0: v128, w0: v128, x1: v128, w1: v128, x2: v128, w2: v128, x3: v128, w3: v128, acc: v128): v128 {
+  if (SUM_BITS === 16) {
+    const first = i16x8.add(i16x8.relaxed_dot_i8x16_i7x16_s(x0, w0), i16x8.relaxed_dot_i8x16_i7x16_s(x1, w1));
+    const second = i16x8.add(i16x8.relaxed_dot_i8x16_i7x16_s(x2, w2), i16x8.relaxed_dot_i8x16_i7x16_s(x3, w3));
+    return i32x4.add(acc, i32x4.extadd_pairwise_i16x8_s(i16x8.add(first, second)));
+  }
+  return dotBytes(x3, w3, dotBytes(x2, w2, dotBytes(x1, w1, dotBytes(x0, w0, acc))));
 }
 
 /** lastColumns (k-quants.ts) of four rows; bits0, bits1 and bits2 are i8x16.splat of 3, 12 and 48. */
@@ -299,19 +303,17 @@ export function addRows(out: usize, rows0: v128, rows4: v128, count: usize): voi
   return f32x4.add(acc, f32x4.mul(scale, y));
 }
 
-/**
- * Sixteen 5-bit weights: the low nibbles of w, and bit 0 of each byte of `bits` as the fifth. `low` is
- * i8x16.splat(15), `one` i8x16.splat(1).
- */
+/** Columns 20..23 of a sub-block of packed q5_K, of four rows from the first two planes at p; 24..27 from the next two; see q5_k.ts. */
 // @ts-ignore: decorator
-@inline export function fiveBitsLow(w: v128, bits: v128, low: v128, one: v128): v128 {
-  return v128.or(v128.and(w, low), i16x8.shl(v128.and(bits, one), 4));
+@inline export function columns20(p: usize, low: v128, high: v128): v128 {
+  return v128.or(v128.and(i16x8.shr_u(v128.load(p), 5), low), v128.and(i16x8.shr_u(v128.load(p, 32), 2), high));
 }
 
-/** The same of the high nibbles of w, and bit 1 of each byte of `bits`; `two` is i8x16.splat(2). */
+/** Columns 28..31, of four rows from all planes at p. `low` is i8x16.splat(7), bit3 and bit4 of 8 and 16; `high` above of 24. */
 // @ts-ignore: decorator
-@inline export function fiveBitsHigh(w: v128, bits: v128, low: v128, two: v128): v128 {
-  return v128.or(v128.and(i16x8.shr_u(w, 4), low), i16x8.shl(v128.and(bits, two), 3));
+@inline export function columns28(p: usize, low: v128, bit3: v128, bit4: v128): v128 {
+  const upper = v128.or(v128.and(i16x8.shr_u(v128.load(p, 32), 4), bit3), v128.and(i16x8.shr_u(v128.load(p, 96), 3), bit4));
+  return v128.or(v128.and(i16x8.shr_u(v128.load(p, 128), 5), low), upper);
 }
 
 /** Sum of sixteen int8. */

@@ -57,10 +57,10 @@ export function packHead(out: usize, source: usize, lane: usize): bool {
  * groups of 4 bytes that hold the tile's positions side by side. After the activations, 4 groups of two int16: the sums of
  * sub-blocks 0 and 1, 2 and 3, ...; then the scale as f32. The activations:
  *   relaxed  in their order, four a group
- *   simd     two groups of int16 pairs for each four columns c: (c, c+2) and (c+1, c+3); times 256 and 1 in sub-blocks
- *            0, 2, 4, 6, times 16 and 256 in the others (see q4_k.ts)
+ *   simd     two groups of int16 pairs for each four columns c: (c, c+2) and (c+1, c+3); where `powers` is true times 256 and 1
+ *            in sub-blocks 0, 2, 4, 6, times 16 and 256 in the others (see q4_k.ts)
  */
-export function encodeWithSums(out: usize, x: usize, cols: usize, tile: usize): void {
+export function encodeWithSums(out: usize, x: usize, cols: usize, tile: usize, powers: bool): void {
   assert(cols % 256 === 0);
   const group = tile << 2;
   const high = i16x8.splat(<i16>0xff00);
@@ -80,7 +80,12 @@ export function encodeWithSums(out: usize, x: usize, cols: usize, tile: usize): 
             scatter4(o + 4 * group, group, b);
             o += 8 * group;
           } else {
-            if (odd) {
+            if (!powers) {
+              scatter4(o, 2 * group, evenBytes(a));
+              scatter4(o + group, 2 * group, oddBytes(a));
+              scatter4(o + 8 * group, 2 * group, evenBytes(b));
+              scatter4(o + 9 * group, 2 * group, oddBytes(b));
+            } else if (odd) {
               scatter4(o, 2 * group, i16x8.shl(evenBytes(a), 4));
               scatter4(o + group, 2 * group, v128.and(a, high));
               scatter4(o + 8 * group, 2 * group, i16x8.shl(evenBytes(b), 4));
@@ -121,6 +126,18 @@ export function encodeWithSums(out: usize, x: usize, cols: usize, tile: usize): 
 // @ts-ignore: decorator
 @inline export function joinBits(low: u32, high: u32, part: u32): u32 {
   return ((low >> ((part >> 1) << 2)) & 0x0f0f0f0f) | (((high >> (part << 1)) & 0x03030303) << 4);
+}
+
+/** Four weights of q5_K's file layout, from the words with their low four bits, in bits 0..3, and their fifth, in bit 0. */
+// @ts-ignore: decorator
+@inline export function fiveBits(nibbles: u32, fifths: u32): u32 {
+  return (nibbles & 0x0f0f0f0f) | ((fifths & 0x01010101) << 4);
+}
+
+/** Sets `bits` in the word at p. */
+// @ts-ignore: decorator
+@inline export function addBits(p: usize, bits: u32): void {
+  store<u32>(p, load<u32>(p) | bits);
 }
 
 /** Four weights of q3_K in run p of 32 columns, as q6_K has them, from the words with their two lower bits and with their third. */
