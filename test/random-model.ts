@@ -106,7 +106,7 @@ function tensorShapes(config: ModelConfig, tied: boolean): Record<string, number
  * Numbers that are nearly normal, mean 0 and deviation 1: the sum of twelve uniform ones less six (Irwin-Hall). Sums
  * are exact in every engine, where Box-Muller's logarithm is not, so a seed is one model everywhere.
  */
-function normalNumbers(random: () => number): () => number {
+export function normalNumbers(random: () => number): () => number {
   return () => {
     let sum = -6;
     for (let i = 0; i < 12; i++) sum += random();

@@ -1,14 +1,19 @@
 import type { Checkpoint, Vocabulary } from "../runtime/formats/checkpoint.js";
 
-/** Everything a GGUF file holds, as plain data; `writeGguf` does not check it, so that tests can write bad files. */
-export interface GgufContents {
+/** What a GGUF file says before its data, as plain data. It is not checked, so that tests can write bad files. */
+export interface GgufHeader {
   /** In the order they are written. Entries instead of a record can write a key twice. */
   readonly metadata: Record<string, GgufValue> | readonly (readonly [string, GgufValue])[];
-  readonly tensors: readonly GgufTensorData[];
+  readonly tensors: readonly GgufTensorEntry[];
   /** Written as `general.alignment` too, when given. Default 32, and not written. */
   readonly alignment?: number;
   /** Default 3. */
   readonly version?: number;
+}
+
+/** Everything a GGUF file holds. */
+export interface GgufContents extends GgufHeader {
+  readonly tensors: readonly GgufTensorData[];
 }
 
 export interface GgufValue {
@@ -17,15 +22,21 @@ export interface GgufValue {
   readonly value: unknown;
 }
 
-export interface GgufTensorData {
+/** What the header says of a tensor. */
+export interface GgufTensorEntry {
   readonly name: string;
   /** Outermost dimension first, as everywhere in the runtime; the file has them the other way round. */
   readonly shape: readonly (number | bigint)[];
   /** ggml's name of the type (one of `typeNumbers`), or its number in the file. */
   readonly type: string | number;
-  readonly bytes: Uint8Array;
+  /** Only how many they are counts for the header. */
+  readonly bytes: { readonly length: number };
   /** Where it claims to start in the data section. Default: after the tensor before it, aligned. */
   readonly offset?: number | bigint;
+}
+
+export interface GgufTensorData extends GgufTensorEntry {
+  readonly bytes: Uint8Array;
 }
 
 /** Numbers of metadata types. Source: enum gguf_metadata_value_type in the GGUF specification. */
@@ -82,8 +93,8 @@ export function writeGguf(contents: GgufContents): Uint8Array {
   return file;
 }
 
-/** Everything up to where the data section starts. */
-function writeGgufHeader(contents: GgufContents): Uint8Array {
+/** Everything up to where the data section starts; the tensors' bytes follow, each padded to the alignment. */
+export function writeGgufHeader(contents: GgufHeader): Uint8Array {
   const { tensors, alignment = 32, version = 3 } = contents;
   const metadata: (readonly [string, GgufValue])[] = Array.isArray(contents.metadata)
     ? [...contents.metadata]
@@ -131,7 +142,7 @@ function writeValue(out: ByteWriter, type: string, value: unknown): void {
   }
 }
 
-function padded(length: number, alignment: number): number {
+export function padded(length: number, alignment: number): number {
   return Math.ceil(length / alignment) * alignment;
 }
 
