@@ -3,11 +3,11 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
+import { describeMachine, thisMachine } from "../cli/machine.js";
 import { type Build, chooseBuild, exactBuilds } from "../runtime/memory/choose-build.js";
 import { instantiateKernels, type Kernels } from "../runtime/memory/kernel-module.js";
 import { Arena, type Region } from "./arena.js";
 import { ARENA_BYTES, type KernelCase, kernelCases, type Work } from "./kernel-cases.js";
-import { describeMachine, thisMachine } from "./machine.js";
 import { measureInTurn, type Timing } from "./measure.js";
 
 const help = `usage: node dist/bench/kernels.js [options]

@@ -6,8 +6,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { describeMachine, thisMachine } from "../cli/machine.js";
 import { openTokenizer } from "../tokenizer/index.js";
-import { describeMachine, thisMachine } from "./machine.js";
 import { quartiles } from "./measure.js";
 
 /** Every text is encoded this often; the median counts. */

@@ -3,6 +3,7 @@ import {
   decimal,
   fileName,
   integer,
+  integers,
   oneOf,
   onePositional,
   parseArguments,
@@ -58,6 +59,7 @@ describe("parseArguments()", () => {
 describe("the readers of values", () => {
   it("give undefined for an option that is not there", () => {
     expect(integer("-n", undefined, 0)).toBeUndefined();
+    expect(integers("-t", undefined, 1)).toBeUndefined();
     expect(decimal("-t", undefined)).toBeUndefined();
     expect(oneOf("-o", undefined, ["a"])).toBeUndefined();
     expect(tokenIds("-i", undefined)).toBeUndefined();
@@ -71,6 +73,7 @@ describe("the readers of values", () => {
     expect(["0", "1", "0.95", ".5", "2.", "1e-3", "1E3"].map((text) => decimal("-t", text))).toEqual([
       0, 1, 0.95, 0.5, 2, 0.001, 1000,
     ]);
+    expect(integers("-t", "1,2,16", 1)).toEqual([1, 2, 16]);
     expect(tokenIds("-i", "1,2, 300")).toEqual([1, 2, 300]);
     expect(oneOf("-o", "b", ["a", "b"])).toBe("b");
     expect(fileName("-f", "./-x")).toBe("./-x");
@@ -98,6 +101,11 @@ describe("the readers of values", () => {
     expect(() => oneOf("-o", "c", ["a", "b"])).toThrow('-o: expected a or b, found "c"');
     expect(() => fileName("-f", "--all")).toThrow("the name of a file");
     expect(() => onePositional(["a", "b"], "model")).toThrow('expected one model, found "a" and "b"');
+  });
+
+  it.each(["", "0", "1,", "1,0", "1, 2", "x", "-1", "1.5", "1,,2"])("integers() refuses %j", (text) => {
+    expect(() => integers("-t", text, 1)).toThrow(UsageError);
+    expect(() => integers("-t", text, 1)).toThrow(`-t: expected integers between commas, 1 or more`);
   });
 
   it.each(["", "1,", "1,x", "1 2", "1.5", "-1"])("tokenIds() refuses %j", (text) => {

@@ -84,6 +84,18 @@ export function integer(option: string, text: string | undefined, least: number)
   return value;
 }
 
+/** Integers between commas. */
+export function integers(option: string, text: string | undefined, least: number): number[] | undefined {
+  if (text === undefined) return undefined;
+  return text.split(",").map((part) => {
+    const value = Number(part);
+    if (!/^\d+$/.test(part) || !Number.isSafeInteger(value) || value < least) {
+      throw unlike(option, `integers between commas, ${least} or more, such as 1,2`, text);
+    }
+    return value;
+  });
+}
+
 /** A number from 0 to `most`, written in decimal. */
 export function decimal(option: string, text: string | undefined, most = Infinity): number | undefined {
   if (text === undefined) return undefined;

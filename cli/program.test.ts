@@ -14,7 +14,7 @@ describe("cria", () => {
       expect([code, stderr]).toEqual([0, ""]);
       expect(stdout).toMatch(/^cria COMMAND/);
     }
-    for (const command of ["run", "inspect", "tokenize", "logits"]) {
+    for (const command of ["run", "inspect", "tokenize", "logits", "perplexity", "bench"]) {
       const { code, stdout, stderr } = await criaInProcess([command, "--help"]);
       expect([code, stderr]).toEqual([0, ""]);
       expect(stdout.startsWith(`cria ${command}`)).toBe(true);
@@ -63,6 +63,12 @@ describe("cria", () => {
     ["logits of nothing", ["logits", model], "found neither"],
     ["logits of text and ids", ["logits", model, "-p", "a", "--tokens", "1"], "found both"],
     ["--top with --all", ["logits", model, "-p", "a", "--top", "3", "--all"], "--top"],
+    ["a bench of nothing", ["bench", model, "-p", "0", "-n", "0"], "found both 0"],
+    ["a bench with no threads", ["bench", model, "-t", "1,0"], "-t"],
+    ["a bench without repetitions", ["bench", model, "-r", "0"], "-r"],
+    ["a bench in an unknown format", ["bench", model, "-o", "xml"], "-o"],
+    ["a bench at a depth that is no number", ["bench", model, "--depth", "x"], "--depth"],
+    ["a bench with an unknown cache", ["bench", model, "--cache", "q2"], "--cache"],
     ["--json without --top", ["logits", model, "-p", "a", "--json"], "--json"],
   ])("wrong usage, exit code 2, one line on stderr: %s", async (_, args, problem) => {
     const { code, stdout, stderr } = await criaInProcess(args);
@@ -78,6 +84,9 @@ describe("cria", () => {
     ["a folder", ["inspect", models.path], models.path],
     ["a file that is no model", ["run", junk, "-p", "a"], "HTML"],
     ["a file that is no tokenizer", ["tokenize", junk, "--text", "a"], "junk.gguf"],
+    ["a bench beyond the model's context", ["bench", model, "-p", "65"], "64"],
+    ["a bench too deep for the context", ["bench", model, "-p", "0", "--depth", "64"], "64"],
+    ["a bench of a file that is no model", ["bench", junk], "HTML"],
     ["a context beyond the model's", ["run", model, "--context", "65"], "64"],
     [
       "more threads than there are",

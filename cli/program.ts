@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { UsageError } from "./arguments.js";
+import { benchCommand } from "./bench.js";
 import { inspectCommand } from "./inspect.js";
 import { logitsCommand } from "./logits.js";
 import { ClosedPipe, errorLine, Interrupted, note, printable, write } from "./output.js";
@@ -24,6 +25,7 @@ const commands: ReadonlyMap<string, Command> = new Map(
     tokenize: tokenizeCommand,
     logits: logitsCommand,
     perplexity: perplexityCommand,
+    bench: benchCommand,
   }),
 );
 

@@ -37,7 +37,7 @@ standard error. Ctrl-C stops it.
   --top-p P            draw from the likeliest tokens that have the probability P together; 1 is no limit (default 0.95)
   --seed S             the same seed writes the same text (default: a random one, which is shown)
   --json               one JSON object instead of the text: text (the continuation only), tokens, promptTokens,
-                       finishReason, seed, build, threads, timings, endedBy${modelOptionsHelp}
+                       finishReason, seed, build, threads, layout, timings, endedBy${modelOptionsHelp}
 `;
 
 export const runCommand = { doing: "run", summary: "continue a text", help, execute };
@@ -65,14 +65,14 @@ async function execute(args: readonly string[]): Promise<void> {
 
   const signal = interruptSignal();
   const { model, loadMs } = await loadModel(path, { ...loading, signal });
-  const { build, threads } = model;
+  const { build, threads, layout } = model;
   // as ids, so that a model that makes no tokenizer says so before anything is shown
   const prompt = ids ?? model.tokenize(values.prompt ?? "");
   const generation = model.generate(prompt, { ...sampling, signal });
 
   if (values.json) {
     const { text, tokens, promptTokens, finishReason, endedBy, seed, timings } = await generation;
-    const result = { text, tokens, promptTokens, finishReason, seed, build, threads };
+    const result = { text, tokens, promptTokens, finishReason, seed, build, threads, layout };
     return write(`${JSON.stringify({ ...result, timings: { loadMs, ...timings }, endedBy })}\n`);
   }
 
@@ -126,7 +126,7 @@ function tellEnd(
   result: GenerationResult,
   maxTokens: number,
   loadMs: number,
-  { build, threads }: Model,
+  { build, threads, layout }: Model,
 ): void {
   const { seed, promptTokens, tokens, endedBy, timings } = result;
   const reasons: Readonly<Record<EndedBy, string>> = {
@@ -138,7 +138,9 @@ function tellEnd(
   };
   const tokensAt = (count: number, tokensPerSecond: number) =>
     `${counted(count, "token")}, ${grouped(Math.round(tokensPerSecond))} tokens/s`;
-  note(`seed ${seed}; loaded in ${Math.round(loadMs)} ms; ${build} kernels, ${counted(threads, "thread")}`);
+  note(
+    `seed ${seed}; loaded in ${Math.round(loadMs)} ms; ${build} kernels on ${layout}, ${counted(threads, "thread")}`,
+  );
   note(
     `prompt: ${tokensAt(promptTokens.length, timings.promptTokensPerSecond)}; ` +
       `written: ${tokensAt(tokens.length, timings.decodeTokensPerSecond)}; ${reasons[endedBy]}`,

@@ -4,7 +4,13 @@ export type { Tokenizer } from "../tokenizer/index.js";
 export type { Generation, GenerationResult, Part } from "./api/generation.js";
 export { type InspectedTensor, type Inspection, inspect } from "./api/inspect.js";
 export { type LoadOptions, load } from "./api/load.js";
-export type { GenerateOptions, LogitsOptions, Model, Perplexity, PerplexityOptions } from "./api/model.js";
+export type {
+  GenerateOptions,
+  LogitsOptions,
+  Model,
+  Perplexity,
+  PerplexityOptions,
+} from "./api/model.js";
 export { openModelTokenizer } from "./api/open-model-tokenizer.js";
 export type { SourceLike } from "./api/sources.js";
 export {

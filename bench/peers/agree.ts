@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { describeMachine, thisMachine } from "../../cli/machine.js";
 import { isComputable } from "../../runtime/formats/ggml-types.js";
 import { openCheckpoint } from "../../runtime/formats/open.js";
 import { fileSource } from "../../runtime/formats/source.js";
@@ -16,7 +17,6 @@ import { createRandom } from "../../runtime/sampling/random.js";
 import { randomCheckpoint } from "../../test/random-model.js";
 import { referenceLogits } from "../../test/reference-model.js";
 import { checkpointToGguf, plainVocabulary } from "../../test/write-gguf.js";
-import { describeMachine, thisMachine } from "../machine.js";
 import { type LlamaCpp, openLlamaCpp, versions } from "./llama-cpp.js";
 import { type RandomModel, randomModels } from "./random-models.js";
 

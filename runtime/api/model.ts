@@ -8,6 +8,8 @@ import { checkIds, logitsByPosition } from "../generate/positions.js";
 import { createTurns } from "../generate/turns.js";
 import { exp } from "../math.js";
 import type { Build } from "../memory/choose-build.js";
+import type { CacheType } from "../memory/kv-cache.js";
+import { packedTypes } from "../memory/plan.js";
 import type { Llama } from "../model/llama.js";
 import { nonFiniteLogit } from "../sampling/non-finite-logit.js";
 import { createSampler } from "../sampling/sampler.js";
@@ -69,6 +71,10 @@ export interface Model {
   readonly build: Build;
   /** Threads that compute, the caller's among them. */
   readonly threads: number;
+  /** The types that the matrices are packed to, those with the most bytes first: "q4_0+q6_k". */
+  readonly layout: string;
+  /** How keys and values are kept. */
+  readonly cacheType: CacheType;
   /** Throws a ModelError where the model's vocabulary makes no tokenizer, or it has none. */
   readonly tokenizer: Tokenizer;
   /**
@@ -208,6 +214,8 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
     contextLength,
     build,
     threads,
+    layout: packedTypes(loaded.plan).join("+"),
+    cacheType: loaded.plan.cacheType,
     get tokenizer() {
       return tokenizer();
     },

@@ -86,6 +86,7 @@ export interface StagePlan {
 export interface Plan {
   readonly stages: readonly StagePlan[];
   readonly contextLength: number;
+  readonly cacheType: CacheType;
   /** Positions that one call of forward takes at most. */
   readonly batch: number;
   /** Sum over the stages, in bytes. */
@@ -107,6 +108,7 @@ export interface PlanOptions {
   readonly guardBytes?: number;
 }
 
+const DEFAULT_CACHE_TYPE: CacheType = "f16";
 const PAGE = 65_536;
 const MAX_STAGE_BYTES = 2 ** 32 - PAGE;
 /** Slots start at cache lines. */
@@ -170,7 +172,31 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Plan {
     from = to;
   }
   const totalBytes = stages.reduce((sum, stage) => sum + stage.pages * PAGE, 0);
-  return { stages, contextLength: options.contextLength, batch, totalBytes };
+  return {
+    stages,
+    contextLength: options.contextLength,
+    cacheType: options.cacheType ?? DEFAULT_CACHE_TYPE,
+    batch,
+    totalBytes,
+  };
+}
+
+/** The packed types of a plan's matrices, those that take the most bytes first. */
+export function packedTypes({ stages }: Plan): WeightType[] {
+  const bytes = new Map<WeightType, number>();
+  for (const { layers, embedding, output } of stages) {
+    const slots = [embedding, output, ...layers.flatMap((layer): object[] => Object.values(layer))];
+    // a set, since a tied classifier is the embedding
+    for (const slot of new Set(slots)) {
+      if (!slot || !isMatrix(slot)) continue;
+      bytes.set(slot.type, (bytes.get(slot.type) ?? 0) + packedBytes(slot.type, slot.rows, slot.cols));
+    }
+  }
+  return [...bytes.keys()].sort((a, b) => bytes.get(b)! - bytes.get(a)!);
+}
+
+function isMatrix(slot: object): slot is MatrixSlot {
+  return "rows" in slot;
 }
 
 function describe(part: Part): string {
@@ -192,7 +218,7 @@ function planStage(
   options: PlanOptions,
 ): StagePlan {
   const { config } = checkpoint;
-  const { contextLength, guardBytes = 0, cacheType = "f16", threads = 1 } = options;
+  const { contextLength, guardBytes = 0, cacheType = DEFAULT_CACHE_TYPE, threads = 1 } = options;
   const bytes = { weights: 0, cache: 0, scratch: 0 };
   const guards: RegionSlot[] = [];
   let end = FIRST_PAGE_BYTES;
