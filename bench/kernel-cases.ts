@@ -13,19 +13,40 @@ import { type Arena, type FileType, fileBytes, type Region } from "./arena.js";
 export interface KernelCase {
   readonly kernel: keyof Kernels;
   readonly shape: string;
-  /** How much one call does, for each rate that it makes sense to state. */
+  /** How much one call does. */
   readonly work: Work;
   /** Lays out the data in the empty arena, and gives the function that binds it to one build. */
   lay(arena: Arena, first: Kernels): (kernels: Kernels) => Bound;
 }
 
+/** What the machine's limits are applied to, and what the speed is stated by. */
 export interface Work {
-  /** Bytes that have to come from the weights (or the file, when packing). Activations are read too, but from the nearest cache. */
-  readonly bytes?: number;
-  /** Multiplications and additions. */
-  readonly operations?: number;
+  /**
+   * Bytes that have to come from the weights (or from the file, when packing; or from the cache of keys and values), read as often as
+   * the kernel reads them. Where there are none, those that are read and written.
+   */
+  readonly bytes: number;
+  /** Different ones among the bytes: what a cache would have to hold. Default: all are. */
+  readonly span?: number;
+  /** Multiplications and additions, and what takes as long: maxima, divisions. */
+  readonly operations: number;
+  readonly numbers: "integers" | "floats";
   /** Numbers that come out. */
-  readonly elements?: number;
+  readonly elements: number;
+  readonly stated: "bytes" | "operations" | "elements";
+}
+
+/** exp4 of kernels/lib/inline.ts. */
+const EXP_OPERATIONS = 20;
+
+/** The work of a kernel that makes each number from few others. */
+function elementwise(elements: number, bytes: number, operations: number): Work {
+  return { bytes, operations, numbers: "floats", elements, stated: "elements" };
+}
+
+/** What the sums of a weight type are made of. */
+function numbersOf(type: WeightType): Work["numbers"] {
+  return type === "f32" || type === "f16" ? "floats" : "integers";
 }
 
 export interface Bound {
@@ -72,7 +93,13 @@ function matvec(type: WeightType, where: string, target: number): KernelCase {
   return {
     kernel: `matvec_${type}`,
     shape: `${where} [${rows}, ${COLS}]`,
-    work: { bytes, operations: 2 * rows * COLS },
+    work: {
+      bytes,
+      operations: 2 * rows * COLS,
+      numbers: numbersOf(type),
+      elements: rows,
+      stated: "bytes",
+    },
     lay(arena, first) {
       const weights = arena.weights(first, type, rows, COLS);
       const x = arena.floats(COLS);
@@ -94,7 +121,13 @@ function matmul(type: WeightType, rows: number, positions: number): KernelCase {
   return {
     kernel: `matmul_${type}`,
     shape: `[${rows}, ${COLS}] x ${positions}`,
-    work: { operations: 2 * rows * COLS * positions },
+    work: {
+      bytes: packedBytes(type, rows, COLS),
+      operations: 2 * rows * COLS * positions,
+      numbers: numbersOf(type),
+      elements: rows * positions,
+      stated: "operations",
+    },
     lay(arena, first) {
       const weights = arena.weights(first, type, rows, COLS);
       const x = arena.floats(COLS * positions);
@@ -132,10 +165,14 @@ function matmul(type: WeightType, rows: number, positions: number): KernelCase {
 }
 
 function encode(type: WeightType, positions: number): KernelCase {
+  const elements = positions * COLS;
+  const bytes = 4 * elements + positions * encodedBytes(type, COLS);
+  // the largest magnitude, and the scaling; floats are only moved
+  const operations = numbersOf(type) === "integers" ? 2 * elements : 0;
   return {
     kernel: `encode_${type}`,
     shape: `[${positions}, ${COLS}]`,
-    work: { elements: positions * COLS },
+    work: elementwise(elements, bytes, operations),
     lay(arena) {
       const x = arena.floats(positions * COLS);
       return (kernels) => {
@@ -151,7 +188,8 @@ function rmsnorm(): KernelCase {
   return {
     kernel: "rmsnorm",
     shape: `[1, ${COLS}]`,
-    work: { elements: COLS },
+    // squares and their sum, and two products
+    work: elementwise(COLS, 12 * COLS, 4 * COLS),
     lay(arena) {
       const [x, weight, out] = [arena.floats(COLS), arena.floats(COLS), arena.room(COLS * 4)];
       return ({ rmsnorm }) => ({
@@ -168,7 +206,8 @@ function rope(): KernelCase {
   return {
     kernel: "rope",
     shape: `[1, ${heads}, ${headDim}]`,
-    work: { elements: heads * headDim },
+    // a pair takes four multiplications and two additions
+    work: elementwise(heads * headDim, 8 * heads * headDim + 4 * headDim, 3 * heads * headDim),
     lay(arena) {
       const start = arena.floats(heads * headDim);
       const table = arena.room(headDim * 4);
@@ -187,7 +226,8 @@ function softmax(count: number): KernelCase {
   return {
     kernel: "softmax",
     shape: `[${count}]`,
-    work: { elements: count },
+    // the largest, the difference to it, exp, the sum, the quotient
+    work: elementwise(count, 8 * count, (EXP_OPERATIONS + 4) * count),
     lay(arena) {
       const start = arena.floats(count);
       return ({ softmax }) => {
@@ -214,8 +254,12 @@ function attention(
     kernel: `attention_${type}`,
     shape: `${model} [${heads}/${kvHeads}, ${headDim}] ${positions === 1 ? `position ${position}` : `positions ${position}-${contextLength - 1}`}`,
     work: {
-      operations: 4 * heads * headDim * visible,
       bytes: (2 * kvHeads * cacheRowBytes(type, headDim) * visible * units) / (kvHeads * positions),
+      span: 2 * kvHeads * cacheRowBytes(type, headDim) * contextLength,
+      operations: 4 * heads * headDim * visible,
+      numbers: "floats",
+      elements: positions * heads * headDim,
+      stated: "bytes",
     },
     lay(arena, first) {
       const q = arena.floats(positions * heads * headDim);
@@ -257,7 +301,8 @@ function siluMul(count: number): KernelCase {
   return {
     kernel: "silu_mul",
     shape: `[${count}]`,
-    work: { elements: count },
+    // exp, an addition, a division, a multiplication
+    work: elementwise(count, 12 * count, (EXP_OPERATIONS + 3) * count),
     lay(arena) {
       const [gate, up, out] = [arena.floats(count), arena.floats(count), arena.room(count * 4)];
       return ({ silu_mul }) => ({
@@ -272,7 +317,7 @@ function add(): KernelCase {
   return {
     kernel: "add",
     shape: `[${COLS}]`,
-    work: { elements: COLS },
+    work: elementwise(COLS, 12 * COLS, COLS),
     lay(arena) {
       const [start, x] = [arena.floats(COLS), arena.floats(COLS)];
       return ({ add }) => {
@@ -288,7 +333,7 @@ function cache(type: CacheType): KernelCase {
   return {
     kernel: `cache_${type}`,
     shape: `[1, ${heads}, ${headDim}]`,
-    work: { elements: heads * headDim },
+    work: elementwise(heads * headDim, 8 * heads * headDim, 0),
     lay(arena) {
       const x = arena.floats(heads * headDim);
       const out = arena.room(heads * contextLength * cacheRowBytes(type, headDim));
@@ -305,7 +350,7 @@ function embed(type: WeightType): KernelCase {
   return {
     kernel: `embed_${type}`,
     shape: `[1, ${COLS}]`,
-    work: { elements: COLS },
+    work: elementwise(COLS, packedBytes(type, 8, COLS) / 8 + 4 * COLS, type === "f32" ? 0 : COLS),
     lay(arena, first) {
       const weights = arena.weights(first, type, 64, COLS);
       const out = arena.room(COLS * 4);
@@ -323,7 +368,13 @@ function pack(type: FileType): KernelCase {
   return {
     kernel: `pack_${type}`,
     shape: `[${rows}, ${COLS}]`,
-    work: { bytes: fileBytes(type, rows, COLS) },
+    work: {
+      bytes: fileBytes(type, rows, COLS),
+      operations: 0,
+      numbers: "integers",
+      elements: rows * COLS,
+      stated: "bytes",
+    },
     lay(arena) {
       const source = arena.fileRows(type, rows, COLS);
       const out = arena.room(packedBytes(packedType, rows, COLS));
