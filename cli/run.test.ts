@@ -31,6 +31,7 @@ describe("cria run", () => {
       finishReason: expected.finishReason,
       seed: 7,
       threads: 1,
+      layout: "f32",
       endedBy: expected.endedBy,
     });
     expect(["simd", "relaxed", "relaxed16"]).toContain(result.build);

@@ -9,13 +9,7 @@ import { openModelTokenizer } from "../../runtime/index.js";
 import type { BrowserEngine, BrowserJob, Speed } from "./browser-page.js";
 import { inThreads, type Job, type Measured, root } from "./contestants.js";
 
-const flags = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-background-networking",
-  "--disable-background-timer-throttling",
-];
+const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"];
 
 /** One engine in a Chromium of its own, on a page with threads. */
 export async function inChromium(executablePath: string, engine: BrowserEngine, job: Job): Promise<Measured> {

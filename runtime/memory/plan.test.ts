@@ -6,16 +6,16 @@ import type { Checkpoint, ModelConfig, TensorInfo } from "../formats/checkpoint.
 import { llamaTensors } from "../formats/llama-tensors.js";
 import { bytesSource } from "../formats/source.js";
 import { rowBytes, type TensorType } from "../formats/tensor-types.js";
-import { type Plan, planModel } from "./plan.js";
+import { type Plan, packedTypes, planModel } from "./plan.js";
 
 const PAGE = 65_536;
 
-/** A checkpoint's header, without bytes: planning reads none. */
-function header(config: ModelConfig, type: TensorType, tied = false): Checkpoint {
+/** A checkpoint's header, without bytes: planning reads none. The embedding may have a type of its own. */
+function header(config: ModelConfig, type: TensorType, tied = false, embedding = type): Checkpoint {
   const tensors = new Map<string, TensorInfo>();
   for (const [name, shape] of llamaTensors(config, { tied })) {
     const isNorm = shape.length === 1;
-    const ofType = isNorm ? "F32" : type;
+    const ofType = isNorm ? "F32" : name === "token_embd.weight" ? embedding : type;
     const bytes = rowBytes(ofType, shape.at(-1)!) * (isNorm ? 1 : shape[0]!);
     tensors.set(name, { name, shape, type: ofType, offset: 0, bytes });
   }
@@ -133,5 +133,34 @@ describe("planModel()", () => {
     expect(attempt).toThrow(
       /^Cannot plan model\.gguf: the embedding needs \d{10} bytes .* a stage holds 4294901760$/,
     );
+  });
+});
+
+describe("packedTypes()", () => {
+  // one layer of 655,360 weights: 368,640 bytes of q4_0; an embedding of 1024 pieces: 278,528 bytes of q8_0
+  const config = smallConfig({
+    dim: 256,
+    hiddenDim: 512,
+    nLayers: 1,
+    nHeads: 4,
+    nKvHeads: 4,
+    vocabSize: 1024,
+  });
+  const typesOf = (checkpoint: Checkpoint) => packedTypes(planModel(checkpoint, { contextLength: 64 }));
+
+  it("names the types that matrices are packed to, those with the most bytes first", () => {
+    expect(typesOf(header(config, "Q4_0"))).toEqual(["q4_0"]);
+    expect(typesOf(header({ ...config, vocabSize: 2048 }, "Q4_0", false, "F32"))).toEqual(["f32", "q4_0"]);
+    expect(typesOf(header(config, "Q5_0"))).toEqual(["q8_0"]); // by its layout, not by its name in the file
+  });
+
+  it("counts an embedding that is the classifier too once", () => {
+    expect(typesOf(header(config, "Q4_0", true, "Q8_0"))).toEqual(["q4_0", "q8_0"]);
+  });
+
+  it("counts over all stages", () => {
+    const stages = planModel(header(llama("13B"), "Q4_0", false, "Q8_0"), { contextLength: 4096 });
+    expect(stages.stages.length).toBeGreaterThan(1);
+    expect(packedTypes(stages)).toEqual(["q4_0", "q8_0"]);
   });
 });
