@@ -1,10 +1,14 @@
 import type { Build } from "../runtime/memory/choose-build.js";
 import { inflateModule, instantiateKernels } from "../runtime/memory/kernel-module.js";
-import { type LimitKernels, relaxedLimits, simdLimits } from "./generated/limits.js";
+import { type LimitKernels, relaxed16Limits, relaxedLimits, simdLimits } from "./generated/limits.js";
 
 /** Operations of one round of a loop: a multiplication and an addition are two. */
 const floatOperations = 12 * 8;
-const integerOperations: Readonly<Record<Build, number>> = { simd: 12 * 16, relaxed: 12 * 32 };
+const integerOperations: Readonly<Record<Build, number>> = {
+  simd: 12 * 16,
+  relaxed: 12 * 32,
+  relaxed16: 12 * 32,
+};
 /** Rounds of one call: some tens of microseconds. */
 const ROUNDS = 10_000;
 /** What read_bytes reads at once. */
@@ -51,7 +55,7 @@ export async function limitsModule(
   build: Build,
   { shared }: { readonly shared: boolean },
 ): Promise<WebAssembly.Module> {
-  const embedded = build === "relaxed" ? relaxedLimits : simdLimits;
+  const embedded = { simd: simdLimits, relaxed: relaxedLimits, relaxed16: relaxed16Limits }[build];
   const wasm = await inflateModule(embedded);
   if (shared) wasm[embedded.memoryFlagOffset] = 3;
   return WebAssembly.compile(wasm);

@@ -86,7 +86,7 @@ for (const target of ["simd", "relaxed", "relaxed16", "debug"]) {
 }
 
 const parts = [header];
-for (const target of ["simd", "relaxed"]) {
+for (const target of ["simd", "relaxed", "relaxed16"]) {
   const files = await compile("kernels/limits.ts", target);
   if (target === "simd") parts.push(typedInterface("LimitKernels", files.get("simd.d.ts")));
   parts.push(embedded(`${target}Limits`, files.get(`${target}.wasm`)));
