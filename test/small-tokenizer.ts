@@ -22,3 +22,26 @@ export const smallModel: ModelDescription = {
 export function smallModelBytes(changes: Partial<ModelDescription> = {}): Uint8Array {
   return writeModelProto({ ...smallModel, ...changes });
 }
+
+/** The same as llama2.c's tokenizer.bin, as its export writes it: spaces for U+2581, newlines around bos and eos. */
+export function smallTokenizerBin({ legacy = false } = {}): Uint8Array {
+  const encoder = new TextEncoder();
+  const pieces = smallModel.pieces.map(({ piece, score = 0 }, id) => {
+    let text = (piece as string).replaceAll("▁", " ");
+    if (id === 1 || id === 2) text = `\n${text}\n`;
+    if (legacy && id >= 3 && id < 259) text = String.fromCharCode(id - 3);
+    return { bytes: encoder.encode(text), score };
+  });
+  const size = 4 + pieces.reduce((sum, { bytes }) => sum + 8 + bytes.length, 0);
+  const file = new Uint8Array(size);
+  const view = new DataView(file.buffer);
+  view.setUint32(0, Math.max(...pieces.map(({ bytes }) => bytes.length)), true);
+  let at = 4;
+  for (const { bytes, score } of pieces) {
+    view.setFloat32(at, score, true);
+    view.setUint32(at + 4, bytes.length, true);
+    file.set(bytes, at + 8);
+    at += 8 + bytes.length;
+  }
+  return file;
+}

@@ -71,5 +71,6 @@ function isReplace(step: Json, pattern: string, content: string): boolean {
 function stepsOf(value: unknown, list: string): readonly Json[] {
   if (!isObject(value)) return [];
   const steps = value.type === "Sequence" ? value[list] : [value];
-  return Array.isArray(steps) ? (steps as Json[]) : [value];
+  // one that is no sequence of steps stands for itself, and is refused as a step of an unknown type
+  return Array.isArray(steps) && steps.every(isObject) ? steps : [value];
 }

@@ -1,35 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { smallModel, smallModelBytes } from "../../test/small-tokenizer.js";
+import { smallModelBytes, smallTokenizerBin } from "../../test/small-tokenizer.js";
 import { openTokenizer, TokenizerError } from "../index.js";
-
-/** llama2.c's tokenizer.bin, as its export writes it: spaces for U+2581, newlines around bos and eos. */
-function tokenizerBin({ legacy = false } = {}): Uint8Array {
-  const encoder = new TextEncoder();
-  const pieces = smallModel.pieces.map(({ piece, score = 0 }, id) => {
-    let text = (piece as string).replaceAll("▁", " ");
-    if (id === 1 || id === 2) text = `\n${text}\n`;
-    if (legacy && id >= 3 && id < 259) text = String.fromCharCode(id - 3);
-    return { bytes: encoder.encode(text), score };
-  });
-  const size = 4 + pieces.reduce((sum, { bytes }) => sum + 8 + bytes.length, 0);
-  const file = new Uint8Array(size);
-  const view = new DataView(file.buffer);
-  view.setUint32(0, Math.max(...pieces.map(({ bytes }) => bytes.length)), true);
-  let at = 4;
-  for (const { bytes, score } of pieces) {
-    view.setFloat32(at, score, true);
-    view.setUint32(at + 4, bytes.length, true);
-    file.set(bytes, at + 8);
-    at += 8 + bytes.length;
-  }
-  return file;
-}
 
 const fromModel = openTokenizer(smallModelBytes());
 
 describe.each([{ legacy: false }, { legacy: true }])("llama2.c's tokenizer.bin, %o,", (form) => {
-  const tokenizer = openTokenizer(tokenizerBin(form));
+  const tokenizer = openTokenizer(smallTokenizerBin(form));
 
   it("has the pieces of the SentencePiece model that it was made from", () => {
     expect(tokenizer.vocabSize).toBe(fromModel.vocabSize);
@@ -53,7 +30,7 @@ describe.each([{ legacy: false }, { legacy: true }])("llama2.c's tokenizer.bin, 
 });
 
 describe("a damaged tokenizer.bin", () => {
-  const whole = tokenizerBin();
+  const whole = smallTokenizerBin();
   const changed = (change: (view: DataView, bytes: Uint8Array) => void) => {
     const bytes = whole.slice();
     change(new DataView(bytes.buffer), bytes);

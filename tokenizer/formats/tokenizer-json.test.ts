@@ -145,9 +145,11 @@ describe("a tokenizer.json", () => {
   it.each<[string, object]>([
     ["normalizer", { normalizer: { type: "NFKC" } }],
     ["normalizer", { normalizer: null }],
+    ["normalizer", { normalizer: { type: "Sequence", normalizers: [null] } }],
     ["pre_tokenizer", { normalizer: null, pre_tokenizer: { type: "ByteLevel" } }],
     ["decoder", { decoder: { type: "WordPiece" } }],
     ["decoder", { decoder: null }],
+    ["decoder", { decoder: { type: "Sequence", decoders: [null] } }],
     ["model", { model: { type: "Unigram", vocab: [] } }],
     ["model.dropout", withModel({ dropout: 0.1 })],
     ["model.ignore_merges", withModel({ ignore_merges: true })],
