@@ -48,6 +48,19 @@ describe("decode()", () => {
     expect(open("x\0y").decode([3, 0])).toBe("ax");
   });
 
+  it("takes ids from the last to the first, if asked for", () => {
+    expect(tokenizer.decode([id("▁cat"), id("he"), id("▁t")], { reverse: true })).toBe("the cat");
+    expect(tokenizer.decodePieces(["▁cat", "▁the"], { reverse: true })).toBe("the cat");
+  });
+
+  it("decodes pieces too, and what is no piece as it stands", () => {
+    expect(tokenizer.decodePieces(["<s>", "▁the", "▁cat", "<0xE2>", "<0x80>", "<0xA6>"])).toBe(
+      "the cat\u2026",
+    );
+    expect(tokenizer.decodePieces(["▁dog", "▁cat"])).toBe("▁dog cat");
+    expect(tokenizer.decodePieces(["<0xE2>", "▁dog", "<unk>", ""])).toBe("\ufffd▁dog \u2047 ");
+  });
+
   it("puts the bytes of byte pieces together", () => {
     expect(tokenizer.decode([byte(0xe6), byte(0x9c), byte(0xac)])).toBe("本");
     expect(tokenizer.decode([byte(0xf0), byte(0x9f), byte(0x98), byte(0x80), byte(0x21)])).toBe("\u{1f600}!");

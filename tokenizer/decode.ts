@@ -1,6 +1,6 @@
 import type { TokenizerModel } from "./model.js";
 import { byteOfPiece, idsOfType, pieceText, pieceType } from "./piece-list.js";
-import type { DecodeOptions, StreamDecoder } from "./tokenizer.js";
+import type { StreamDecoder, StreamOptions } from "./tokenizer.js";
 import { decodeUtf8, isUnfinished, validLength } from "./utf8.js";
 
 /** What the ids of one model turn into; shared by its decoders. */
@@ -75,7 +75,7 @@ export class PieceDecoder implements StreamDecoder {
   /** Whether the next piece may lose a space. */
   #strips: boolean;
 
-  constructor(table: DecodeTable, { continues = false }: DecodeOptions = {}) {
+  constructor(table: DecodeTable, { continues = false }: StreamOptions = {}) {
     this.#table = table;
     this.#continues = continues;
     this.#strips = !continues && table.strip !== "never";
@@ -90,6 +90,13 @@ export class PieceDecoder implements StreamDecoder {
     }
     const held = this.#release(true); // a run of byte pieces ends here, even if this piece is invisible
     return held + this.#pieceText(id);
+  }
+
+  /** Goes on with text that is no piece. */
+  pushText(text: string): string {
+    const held = this.#release(true);
+    if (text !== "") this.#strips = false;
+    return held + text;
   }
 
   end(): string {

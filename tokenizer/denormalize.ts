@@ -1,4 +1,5 @@
 import type { CharacterMap } from "./character-map.js";
+import type { PieceDecoder } from "./decode.js";
 import type { StreamDecoder } from "./tokenizer.js";
 import { decodeUtf8, encodeUtf8, leadLength } from "./utf8.js";
 
@@ -7,17 +8,22 @@ import { decodeUtf8, encodeUtf8, leadLength } from "./utf8.js";
  * still match, so that what it gives does not depend on how the text came in.
  */
 export class DenormalizingDecoder implements StreamDecoder {
-  readonly #decoder: StreamDecoder;
+  readonly #decoder: PieceDecoder;
   readonly #map: CharacterMap;
   #held = "";
 
-  constructor(decoder: StreamDecoder, map: CharacterMap) {
+  constructor(decoder: PieceDecoder, map: CharacterMap) {
     this.#decoder = decoder;
     this.#map = map;
   }
 
   push(id: number): string {
     this.#held += this.#decoder.push(id);
+    return this.#rewrite(false);
+  }
+
+  pushText(text: string): string {
+    this.#held += this.#decoder.pushText(text);
     return this.#rewrite(false);
   }
 

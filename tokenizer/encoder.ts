@@ -4,7 +4,7 @@ import { CodeList } from "./code-list.js";
 import { TokenizerError } from "./errors.js";
 import type { Normalization, TokenizerModel } from "./model.js";
 import { type NormalizedText, normalize } from "./normalize.js";
-import { byteOfPiece, idsOfType, type PieceList, pieceType } from "./piece-list.js";
+import { byteOfPiece, idsOfType, type PieceList, pieceType, scoreRange } from "./piece-list.js";
 import type { PieceTable } from "./piece-table.js";
 import type { Random } from "./random.js";
 import type { SampleOptions, UnigramTies } from "./tokenizer.js";
@@ -114,7 +114,7 @@ export class Encoder {
 }
 
 function createAlgorithm(
-  { name, algorithm, pieces, merges, normalization }: TokenizerModel,
+  { name, algorithm, pieces, merges, normalization, scoreRange: range }: TokenizerModel,
   table: PieceTable,
   userDefined: UserDefined | undefined,
   ties: UnigramTies,
@@ -127,6 +127,6 @@ function createAlgorithm(
     case "word":
       return new WordModel(table);
     case "unigram":
-      return new Unigram(pieces, ties, name);
+      return new Unigram(pieces, range ?? scoreRange(pieces), ties, name);
   }
 }

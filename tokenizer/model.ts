@@ -1,6 +1,6 @@
 import type { CharacterMap } from "./character-map.js";
 import type { Merges } from "./merges.js";
-import type { PieceList } from "./piece-list.js";
+import type { PieceList, ScoreRange } from "./piece-list.js";
 
 /** How text becomes pieces. */
 export type Algorithm = "bpe" | "unigram" | "word" | "char";
@@ -39,6 +39,8 @@ export interface TokenizerModel {
   readonly pieces: PieceList;
   /** The order of BPE's merges, where it does not follow from scores. */
   readonly merges?: Merges | undefined;
+  /** Of the pieces, unless it follows from them. */
+  readonly scoreRange?: ScoreRange;
   /** Unknown characters become their bytes' pieces instead of unk. */
   readonly byteFallback: boolean;
   readonly normalization: Normalization;

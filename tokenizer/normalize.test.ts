@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { writeCharacterMap } from "../test/character-map-writer.js";
 import { type NormalizerDescription, specialPieces, writeModelProto } from "../test/model-proto-writer.js";
 import { smallModelBytes } from "../test/small-tokenizer.js";
 import { plainNormalization } from "./model.js";
@@ -101,6 +102,24 @@ describe("a user-defined symbol", () => {
 
   it("loses a leading space after another space, where extra ones are removed", () => {
     expect(encode("  c  c", { removeExtraWhitespaces: true })).toEqual([6, 9, 6, 9]);
+  });
+});
+
+describe("Tokenizer.normalize()", () => {
+  it("gives what is cut into pieces, user-defined symbols as they are", () => {
+    const pieces = [...specialPieces, { piece: "AB", type: 4 }, { piece: "▁", score: 0 }];
+    const characterMap = writeCharacterMap({ A: "a", B: "b", ﬁ: "fi" });
+    const tokenizer = openTokenizer(writeModelProto({ pieces, normalizer: { characterMap } }));
+    expect(tokenizer.normalize("  ﬁ A  AB\n")).toBe("▁fi▁a▁AB\n");
+    expect(tokenizer.normalize(" ")).toBe("");
+  });
+
+  it("shows malformed bytes as U+FFFD, also where llama.cpp's conventions keep them", () => {
+    const bytes = Uint8Array.of(0x61, 0xff, 0xe3, 0x81);
+    for (const conventions of ["sentencepiece", "llama.cpp"] as const) {
+      const tokenizer = openTokenizer(smallModelBytes(), { conventions });
+      expect(tokenizer.normalize(bytes)).toBe("▁a\ufffd\ufffd\ufffd");
+    }
   });
 });
 

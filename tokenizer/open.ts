@@ -6,6 +6,7 @@ import { readTokenizerJson } from "./formats/tokenizer-json.js";
 import { readVocabularyData } from "./formats/vocabulary-data.js";
 import { asInLlamaCpp, type TokenizerModel } from "./model.js";
 import { isJson, recognize } from "./recognize.js";
+import { restrictTo } from "./restrict.js";
 import { SentencePieceTokenizer } from "./sentencepiece.js";
 import type { OpenOptions, Tokenizer, VocabularyData } from "./tokenizer.js";
 
@@ -31,8 +32,12 @@ export function openTokenizer(source: Uint8Array | VocabularyData, options: Open
   return create(readVocabularyData(source, name), options);
 }
 
-function create(model: TokenizerModel, { conventions, unigramTies }: OpenOptions): Tokenizer {
-  return new SentencePieceTokenizer(conventions === "llama.cpp" ? asInLlamaCpp(model) : model, unigramTies);
+function create(model: TokenizerModel, { conventions, vocabulary, unigramTies }: OpenOptions): Tokenizer {
+  const restricted = vocabulary ? restrictTo(vocabulary, model) : model;
+  return new SentencePieceTokenizer(
+    conventions === "llama.cpp" ? asInLlamaCpp(restricted) : restricted,
+    unigramTies,
+  );
 }
 
 function readBytes(bytes: Uint8Array, name: string, options: OpenOptions): TokenizerModel {

@@ -28,6 +28,26 @@ export function pieceText(pieces: PieceList, id: number): string {
   return decodeUtf8(pieces.bytes, pieces.starts[id]!, pieces.ends[id]!);
 }
 
+/** The smallest normal float32 (FLT_MIN), from which SentencePiece starts to look for the greatest score. */
+const smallestFloat = 2 ** -126;
+
+/** The least and the greatest score of normal pieces, by which unigram models rate what has none. */
+export interface ScoreRange {
+  readonly least: number;
+  readonly greatest: number;
+}
+
+export function scoreRange({ count, scores, types }: PieceList): ScoreRange {
+  let least = Number.POSITIVE_INFINITY;
+  let greatest = smallestFloat;
+  for (let id = 0; id < count; id++) {
+    if (types[id] !== pieceType.normal) continue;
+    least = Math.min(least, scores[id]!);
+    greatest = Math.max(greatest, scores[id]!);
+  }
+  return { least, greatest };
+}
+
 /** The ids of all pieces of a type. Quick for types that few pieces have. */
 export function idsOfType({ types }: PieceList, type: number): number[] {
   const ids: number[] = [];

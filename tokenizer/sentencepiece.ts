@@ -3,7 +3,8 @@ import { DecodeTable, PieceDecoder } from "./decode.js";
 import { DenormalizingDecoder } from "./denormalize.js";
 import { Encoder, type IdSink, mostNBest } from "./encoder.js";
 import { cannotOpen, TokenizerError } from "./errors.js";
-import type { Normalization, TokenizerModel } from "./model.js";
+import { applyExtraOptions } from "./extra-options.js";
+import type { SpecialToken, TokenizerModel } from "./model.js";
 import type { NormalizedText } from "./normalize.js";
 import { pieceText, pieceType } from "./piece-list.js";
 import { hashOf, PieceTable } from "./piece-table.js";
@@ -11,7 +12,8 @@ import { createRandom } from "./random.js";
 import {
   chooseSpecials,
   controlPieces,
-  SpecialTokens,
+  createSpecialFinder,
+  type SpecialFinder,
   splitAndNormalize,
   type TextPart,
 } from "./special-tokens.js";
@@ -19,10 +21,11 @@ import type {
   DecodeOptions,
   EncodedPiece,
   EncodeOptions,
+  ExtraOption,
   NBestEncoding,
-  PieceOptions,
   SampleOptions,
   StreamDecoder,
+  StreamOptions,
   Tokenizer,
   UnigramTies,
 } from "./tokenizer.js";
@@ -45,6 +48,8 @@ export class SentencePieceTokenizer implements Tokenizer {
   readonly #table: PieceTable;
   readonly #encoder: Encoder;
   readonly #decodeTable: DecodeTable;
+  /** Made when special tokens are first asked for. */
+  #finderOfAll: SpecialFinder | undefined;
 
   /**
    * @throws TokenizerError for a model that contradicts itself or fails its own tests
@@ -65,13 +70,12 @@ export class SentencePieceTokenizer implements Tokenizer {
 
   encode(text: string | Uint8Array, options: EncodeOptions = {}): number[] {
     const ids: number[] = [];
-    if (options.bos) ids.push(this.#special("bos"));
     this.#encode(inputOf(text), options, false, (id) => ids.push(id));
-    if (options.eos) ids.push(this.#special("eos"));
-    return ids;
+    const special = (name: "bos" | "eos") => this.#special(name);
+    return applyExtraOptions(ids, extraOptions(options), special, (id) => id);
   }
 
-  encodePieces(text: string | Uint8Array, options: PieceOptions = {}): EncodedPiece[] {
+  encodePieces(text: string | Uint8Array, options: EncodeOptions = {}): EncodedPiece[] {
     const input = inputOf(text);
     const offsets = typeof text === "string" ? new Utf16Offsets(input) : undefined;
     const place = (byte: number) => offsets?.at(byte) ?? byte;
@@ -83,27 +87,18 @@ export class SentencePieceTokenizer implements Tokenizer {
       const to = text ? part.begin + text.origins![end]! : end;
       pieces.push({ id, piece, begin: place(from), end: place(to) });
     });
-
     const special = (name: "bos" | "eos") => {
       const id = this.#special(name);
       return { id, piece: this.piece(id), begin: 0, end: 0 };
     };
-    for (const step of options.extra ?? []) {
-      if (step === "bos") pieces.unshift(special("bos"));
-      else if (step === "eos") pieces.push(special("eos"));
-      else if (step === "reverse") pieces.reverse();
-      else if (step === "unk") {
-        const piece = this.piece(this.unk);
-        pieces.forEach((found, i) => {
-          if (found.id === this.unk) pieces[i] = { ...found, piece };
-        });
-      } else {
-        throw new RangeError(`Cannot encode: expected an extra of bos, eos, reverse or unk, found ${step}`);
-      }
-    }
-    if (options.bos) pieces.unshift(special("bos"));
-    if (options.eos) pieces.push(special("eos"));
-    return pieces;
+    const named = (found: EncodedPiece) =>
+      found.id === this.unk ? { ...found, piece: this.piece(this.unk) } : found;
+    return applyExtraOptions(pieces, extraOptions(options), special, named);
+  }
+
+  normalize(text: string | Uint8Array): string {
+    const { bytes, length } = this.#normalize(inputOf(text), false);
+    return decodeUtf8(bytes, 0, length);
   }
 
   encodeNBest(text: string | Uint8Array, count: number): NBestEncoding[] {
@@ -116,13 +111,27 @@ export class SentencePieceTokenizer implements Tokenizer {
   }
 
   decode(ids: Iterable<number>, options?: DecodeOptions): string {
-    const decoder = this.decoder(options);
+    const decoder = this.#decoder(options);
     let text = "";
-    for (const id of ids) text += decoder.push(id);
+    for (const id of inOrder(ids, options)) text += decoder.push(id);
     return text + decoder.end();
   }
 
-  decoder(options?: DecodeOptions): StreamDecoder {
+  decodePieces(pieces: Iterable<string>, options?: DecodeOptions): string {
+    const decoder = this.#decoder(options);
+    let text = "";
+    for (const piece of inOrder(pieces, options)) {
+      const id = this.id(piece);
+      text += id === undefined ? decoder.pushText(piece) : decoder.push(id);
+    }
+    return text + decoder.end();
+  }
+
+  decoder(options?: StreamOptions): StreamDecoder {
+    return this.#decoder(options);
+  }
+
+  #decoder(options?: StreamOptions): PieceDecoder | DenormalizingDecoder {
     const decoder = new PieceDecoder(this.#decodeTable, options);
     const { denormalizationMap } = this.#model;
     return denormalizationMap ? new DenormalizingDecoder(decoder, denormalizationMap) : decoder;
@@ -163,33 +172,19 @@ export class SentencePieceTokenizer implements Tokenizer {
     if (special === false) {
       return [{ id: -1, begin: 0, end: input.length, text: this.#normalize(input, withOrigins) }];
     }
-    const { normalization, specials, name } = this.#model;
-    const chosen = chooseSpecials(specials ?? controlPieces(this.#model.pieces), special, name);
-    const normalize = (part: Uint8Array, rules: Normalization) =>
-      this.#encoder.normalize(part, rules, withOrigins);
-    // Where spaces are not the normalizer's business there is nothing that a name could be normalized to.
-    const later = chosen.filter((token) => token.normalized && normalization.prefix === "always");
-    const first = chosen.filter((token) => !later.includes(token));
-    const namesOf = (text: NormalizedText) => text.bytes.subarray(0, text.length);
-    return splitAndNormalize(
-      input,
-      first.length > 0
-        ? new SpecialTokens(
-            first,
-            first.map(({ content }) => content),
-            name,
-          )
-        : undefined,
-      later.length > 0
-        ? new SpecialTokens(
-            later,
-            later.map(({ content }) => namesOf(normalize(content, normalization))),
-            name,
-          )
-        : undefined,
-      normalization,
-      normalize,
+    const { normalization } = this.#model;
+    return splitAndNormalize(input, this.#finder(special), normalization, (part, rules) =>
+      this.#encoder.normalize(part, rules, withOrigins),
     );
+  }
+
+  #finder(special: true | readonly string[]): SpecialFinder {
+    const { specials = controlPieces(this.#model.pieces), name, normalization } = this.#model;
+    const create = (tokens: readonly SpecialToken[]) =>
+      createSpecialFinder(tokens, normalization, (text) => this.#normalize(text, false), name);
+    if (special !== true) return create(chooseSpecials(specials, special, name));
+    this.#finderOfAll ??= create(specials);
+    return this.#finderOfAll;
   }
 
   #normalize(input: Uint8Array, withOrigins: boolean): NormalizedText {
@@ -226,6 +221,15 @@ export class SentencePieceTokenizer implements Tokenizer {
       }
     }
   }
+}
+
+/** `bos` and `eos` are put outside of what `extra` makes. */
+function extraOptions({ extra = [], bos, eos }: EncodeOptions): readonly ExtraOption[] {
+  return [...extra, ...(bos ? (["bos"] as const) : []), ...(eos ? (["eos"] as const) : [])];
+}
+
+function inOrder<T>(items: Iterable<T>, options?: DecodeOptions): Iterable<T> {
+  return options?.reverse ? [...items].reverse() : items;
 }
 
 /** @throws RangeError for a text that is too long */

@@ -78,18 +78,46 @@ export class SpecialTokens {
   }
 }
 
-/**
- * Cuts a text by special tokens and normalizes what is between them. Tokens with the flag `normalized` are then looked
- * for in the normalized text.
- */
+/** What finds special tokens in a text and, for those with the flag `normalized`, in what it is once normalized. */
+export interface SpecialFinder {
+  readonly inText: SpecialTokens | undefined;
+  readonly inNormalized: SpecialTokens | undefined;
+}
+
+export function createSpecialFinder(
+  tokens: readonly SpecialToken[],
+  normalization: Normalization,
+  normalize: (text: Uint8Array) => NormalizedText,
+  vocabulary: string,
+): SpecialFinder {
+  // Where spaces are not the normalizer's business there is nothing that a name could be normalized to.
+  const isNormalized = (token: SpecialToken) => token.normalized && normalization.prefix === "always";
+  const nameOf = ({ bytes, length }: NormalizedText) => bytes.subarray(0, length);
+  const find = (some: readonly SpecialToken[], name: (content: Uint8Array) => Uint8Array) =>
+    some.length === 0
+      ? undefined
+      : new SpecialTokens(
+          some,
+          some.map(({ content }) => name(content)),
+          vocabulary,
+        );
+  return {
+    inText: find(
+      tokens.filter((token) => !isNormalized(token)),
+      (content) => content,
+    ),
+    inNormalized: find(tokens.filter(isNormalized), (content) => nameOf(normalize(content))),
+  };
+}
+
+/** Cuts a text by special tokens and normalizes what is between them. */
 export function splitAndNormalize(
   input: Uint8Array,
-  raw: SpecialTokens | undefined,
-  normalized: SpecialTokens | undefined,
+  { inText, inNormalized }: SpecialFinder,
   normalization: Normalization,
   normalize: (part: Uint8Array, normalization: Normalization) => NormalizedText,
 ): TextPart[] {
-  const parts = raw ? raw.split(input, input.length) : [{ id: -1, begin: 0, end: input.length }];
+  const parts = inText ? inText.split(input, input.length) : [{ id: -1, begin: 0, end: input.length }];
   return parts.flatMap((part): TextPart[] => {
     if (part.id >= 0) return [part];
     const bare = part.begin > 0 && normalization.prefix === "start, unless spaced";
@@ -97,8 +125,8 @@ export function splitAndNormalize(
       input.subarray(part.begin, part.end),
       bare ? { ...normalization, addDummyPrefix: false } : normalization,
     );
-    if (!normalized) return [{ ...part, text }];
-    return normalized.split(text.bytes, text.length).map(({ id, begin, end }) => {
+    if (!inNormalized) return [{ ...part, text }];
+    return inNormalized.split(text.bytes, text.length).map(({ id, begin, end }) => {
       const place = (at: number) => part.begin + (text.origins?.[at] ?? 0);
       if (id >= 0) return { id, begin: place(begin), end: place(end) };
       const bytes = text.bytes.subarray(begin, end);

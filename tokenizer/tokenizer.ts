@@ -14,7 +14,13 @@ export interface Tokenizer {
    * The pieces of a text, each with the part of the text that it was made of: what `encode` gives, in detail. Characters
    * of a string are counted in UTF-16 units, as JavaScript does, those of a byte array in bytes.
    */
-  encodePieces(text: string | Uint8Array, options?: PieceOptions): EncodedPiece[];
+  encodePieces(text: string | Uint8Array, options?: EncodeOptions): EncodedPiece[];
+
+  /**
+   * The text as it is cut into pieces: rewritten by the model's rules, malformed bytes as U+FFFD, spaces added, removed
+   * and written as U+2581 as the model says. SentencePiece's Normalize.
+   */
+  normalize(text: string | Uint8Array): string;
 
   /**
    * The `count` best ways to encode a text, at most 512, the best first, with their scores. Fewer where there are fewer.
@@ -30,8 +36,11 @@ export interface Tokenizer {
    */
   decode(ids: Iterable<number>, options?: DecodeOptions): string;
 
+  /** The text of pieces, as `decode` gives it for their ids. What is no piece stands for itself, as it is. */
+  decodePieces(pieces: Iterable<string>, options?: DecodeOptions): string;
+
   /** Decodes id by id. What it gives, put together, is what `decode` gives. */
-  decoder(options?: DecodeOptions): StreamDecoder;
+  decoder(options?: StreamOptions): StreamDecoder;
 
   /**
    * The piece as it stands in the vocabulary: `▁Hello`, `<0x0A>`, `<s>`.
@@ -80,15 +89,14 @@ export interface EncodeOptions {
   readonly special?: boolean | readonly string[] | undefined;
   /** Encode in one of the many possible ways, drawn at random, as is done in training. Unigram and BPE only. */
   readonly sample?: SampleOptions | undefined;
-}
-
-export interface PieceOptions extends EncodeOptions {
   /**
    * What to do with the pieces, in this order, before `bos` and `eos` are added: SentencePiece's extra options. "unk"
-   * names unknown pieces `<unk>` instead of what they stand for.
+   * names unknown pieces `<unk>` instead of what they stand for; their ids are the same.
    */
-  readonly extra?: readonly ("bos" | "eos" | "reverse" | "unk")[] | undefined;
+  readonly extra?: readonly ExtraOption[] | undefined;
 }
+
+export type ExtraOption = "bos" | "eos" | "reverse" | "unk";
 
 export interface EncodedPiece {
   readonly id: number;
@@ -128,12 +136,17 @@ export interface NBestEncoding {
  */
 export type UnigramTies = "float64" | "float32";
 
-export interface DecodeOptions {
+export interface StreamOptions {
   /**
    * The ids continue a text, such as a model's answer to a prompt: the space of the first piece is kept. Otherwise it
    * is taken for the one that encoding puts in front of a text, and dropped.
    */
   readonly continues?: boolean | undefined;
+}
+
+export interface DecodeOptions extends StreamOptions {
+  /** Take the ids or pieces from the last to the first: SentencePiece's extra option for what was encoded so. */
+  readonly reverse?: boolean | undefined;
 }
 
 export interface OpenOptions {
@@ -146,6 +159,12 @@ export interface OpenOptions {
    * the whole text first: here the leftmost comes first, which differs where special tokens overlap.
    */
   readonly conventions?: "sentencepiece" | "llama.cpp" | undefined;
+  /**
+   * Encode with these pieces only, and with pieces of one character: SentencePiece's SetVocabulary, for a vocabulary that
+   * has to be that of some text. Unigram and BPE only. Control, byte and user-defined pieces stay, and decoding knows all
+   * pieces as before.
+   */
+  readonly vocabulary?: Iterable<string> | undefined;
   /** Which version of SentencePiece to follow where unigram encodings tie; "float64" (0.1.97) unless given. */
   readonly unigramTies?: UnigramTies | undefined;
   /**

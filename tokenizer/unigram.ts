@@ -1,7 +1,7 @@
 import type { PieceAlgorithm, Segmentation } from "./algorithm.js";
 import type { CodeList } from "./code-list.js";
 import { Lattice } from "./lattice.js";
-import { isMatchable, type PieceList, pieceType } from "./piece-list.js";
+import { isMatchable, type PieceList, pieceType, type ScoreRange } from "./piece-list.js";
 import type { Random } from "./random.js";
 import type { SampleOptions, UnigramTies } from "./tokenizer.js";
 import { Trie } from "./trie.js";
@@ -11,8 +11,6 @@ import { leadLength } from "./utf8.js";
 const unknownPenalty = 10;
 /** A user-defined symbol costs this little, whatever its length, so that it is always chosen. */
 const userDefinedPenalty = 0.1;
-/** The smallest normal float32 (FLT_MIN), from which SentencePiece starts to look for the greatest score. */
-const smallestFloat = 2 ** -126;
 
 /**
  * The unigram language model: of all ways to cut the text into pieces the one with the greatest sum of scores, found by
@@ -33,25 +31,19 @@ export class Unigram implements PieceAlgorithm {
   #from = new Int32Array(256); // where its last piece begins; -1 where no way leads
   #codes = new Int32Array(256);
 
-  constructor(pieces: PieceList, ties: UnigramTies, name: string) {
-    const { bytes, starts, ends, scores, types } = pieces;
+  constructor(pieces: PieceList, { least, greatest }: ScoreRange, ties: UnigramTies, name: string) {
+    const { count, bytes, starts, ends, types } = pieces;
     this.#pieces = pieces;
     this.#rounds = ties === "float32";
-    let least = Number.POSITIVE_INFINITY;
-    let greatest = smallestFloat;
-    for (let id = 0; id < pieces.count; id++) {
+    this.#unknownScore = Math.fround(least - unknownPenalty);
+    this.#greatestScore = greatest;
+    for (let id = 0; id < count; id++) {
       const type = types[id]!;
-      if (type === pieceType.normal) {
-        least = Math.min(least, scores[id]!);
-        greatest = Math.max(greatest, scores[id]!);
-      }
       // unused pieces are not in the trie: SentencePiece finds them, and passes them over
       if (isMatchable(type) && type !== pieceType.unused) {
         this.#trie.add(bytes, starts[id]!, ends[id]!, id, name);
       }
     }
-    this.#unknownScore = Math.fround(least - unknownPenalty);
-    this.#greatestScore = greatest;
   }
 
   encode(text: Uint8Array, end: number, out: CodeList): void {
