@@ -2,6 +2,7 @@
 
 const spaces = [..." \t\u00a0\u1680\u2000\u2003\u200a\u202f\u205f\u3000\u200b\u2060\ufeff"];
 const controls = [..."\u0001\u0007\u0008\u000b\u000c\u001b\u007f\u0085\u00ad\u200e\u200f\u202e\u2066\u2069"];
+const breaks = ["\n", "\r\n", "\r", "\0", "a\n", " \n "];
 const emoji = ["👨‍👩‍👧‍👦", "👩🏽‍🚀", "🏳️‍🌈", "🇯🇵", "1️⃣", "😀", "❤️"];
 const words = [
   "the",
@@ -31,20 +32,28 @@ const code = [
 ];
 const marks = [..."\u0300\u0301\u0308\u0323\u0327\u034f\u0483\u0591\u0e31\u3099\u20dd\ufe0f"];
 
-/** @returns {string[]} texts without newlines */
+/**
+ * @param {{ piece(id: number): string, vocabSize: number }} tokenizer whose pieces are among the texts' parts
+ * @returns {string[]} texts of whole characters
+ */
 export function nastyTexts(tokenizer, seed, count) {
   const random = generator(seed);
   return Array.from({ length: count }, () => {
     let text = "";
     for (let parts = 1 + Math.floor(random() ** 3 * 40); parts > 0; parts--) text += part(tokenizer, random);
-    return text.replace(/[\n\r\0]/g, " ").toWellFormed?.() ?? text.replace(/[\n\r\0]/g, " ");
+    return text.toWellFormed();
   });
+}
+
+/** The same text on one line. */
+export function onOneLine(text) {
+  return text.replace(/[\n\r\0]/g, " ");
 }
 
 function part(tokenizer, random) {
   const pick = (list) => list[Math.floor(random() * list.length)];
   const times = (most) => 1 + Math.floor(random() ** 2 * most);
-  switch (Math.floor(random() * 12)) {
+  switch (Math.floor(random() * 13)) {
     case 0: // any character of any plane
       return scalar(Math.floor(random() * 0x110000));
     case 1: // one of the first plane, where most rules are
@@ -66,6 +75,8 @@ function part(tokenizer, random) {
     case 9: // pieces glued together
       return Array.from({ length: times(6) }, () => pieceText(tokenizer, random)).join("");
     case 10:
+      return pick(breaks).repeat(times(3));
+    case 11:
       return pick(["a", "=", "-", "ab", "。", "0", " x", "th"]).repeat(times(40));
     default:
       return `${pick(["", " ", "  "])}${pick(words)}${pick(["", " ", ", ", "."])}`;
