@@ -160,6 +160,7 @@ function runCase(dice: Dice, { sound, shared }: Seeds, counts: Int32Array): void
     tokenizer = openTokenizer(bytes, {
       conventions: dice.pick([undefined, "llama.cpp"]),
       unigramTies: dice.pick([undefined, "float32"]),
+      vocabulary: dice.chance(0.1) ? ["\u2581the", "he", "in"] : undefined,
     });
   } catch (error) {
     if (error instanceof TokenizerError) return;
@@ -186,6 +187,10 @@ function checkText(tokenizer: Tokenizer, text: string, dice: Dice): void {
   const bytes = dice.chance(0.5) ? mutateBytes(encoder.encode(text), dice, encoder.encode(text)) : undefined;
   for (const input of bytes ? [text, bytes] : [text]) checkPieces(tokenizer, input);
   checkStream(tokenizer, ids);
+  checkDecodedPieces(tokenizer, ids);
+  const normalized = tokenizer.normalize(text);
+  if (normalized === "" && tokenizer.encode(text).length > 0)
+    throw new Error(`nothing left of ${shown(text)}`);
   if (!dice.chance(0.3) || text.length > 300) return;
   try {
     const sample = {
@@ -219,6 +224,15 @@ function checkPieces(tokenizer: Tokenizer, input: string | Uint8Array): void {
       throw new Error(`piece at ${begin} to ${end} after ${last}: ${shown(input)}`);
     }
     last = end;
+  }
+}
+
+/** Pieces decode as their ids do, where their texts say which they are. */
+function checkDecodedPieces(tokenizer: Tokenizer, ids: readonly number[]): void {
+  const pieces = ids.map((id) => tokenizer.piece(id));
+  if (!pieces.every((piece, i) => tokenizer.id(piece) === ids[i])) return;
+  if (tokenizer.decodePieces(pieces) !== tokenizer.decode(ids)) {
+    throw new Error(`decoded otherwise as pieces: ${ids.join(" ")}`);
   }
 }
 

@@ -44,7 +44,7 @@ export class DecodeTable {
 
   /** The text of a piece that is no byte. */
   text(id: number): string {
-    let text = this.#texts[id];
+    let text = this.#model.decodesAs?.get(id) ?? this.#texts[id];
     if (text === undefined) {
       const type = this.#model.pieces.types[id];
       if (type === pieceType.control) text = "";
@@ -59,6 +59,7 @@ export class DecodeTable {
   beginsWithSpace(id: number): boolean {
     // the unknown piece's surface begins with a space too, but that one is text
     return (
+      !this.#model.decodesAs?.has(id) &&
       this.#model.pieces.types[id] !== pieceType.unknown &&
       pieceText(this.#model.pieces, id).startsWith("\u2581")
     );

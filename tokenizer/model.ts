@@ -1,6 +1,6 @@
 import type { CharacterMap } from "./character-map.js";
 import type { Merges } from "./merges.js";
-import type { PieceList, ScoreRange } from "./piece-list.js";
+import { idsOfType, type PieceList, pieceText, pieceType, type ScoreRange } from "./piece-list.js";
 
 /** How text becomes pieces. */
 export type Algorithm = "bpe" | "unigram" | "word" | "char";
@@ -48,12 +48,16 @@ export interface TokenizerModel {
   readonly denormalizationMap: CharacterMap | undefined;
   /** What unk becomes in decoded text. */
   readonly unkSurface: string;
+  /** What these pieces become in decoded text, as it is, instead of what their types say. */
+  readonly decodesAs?: ReadonlyMap<number, string> | undefined;
   /** Invisible pieces count as a text's first: the space of the piece after them is kept. */
   readonly keepsSpaceAfterControl?: boolean;
   readonly bos: number | undefined;
   readonly eos: number | undefined;
   /** What may be found in a text as a token of its own, where that is asked for. Unless given: the control pieces. */
   readonly specials?: readonly SpecialToken[] | undefined;
+  /** What is found in every text as a token of its own, like a special one that is asked for. */
+  readonly alwaysFound?: readonly SpecialToken[] | undefined;
   /** Texts that have to become these pieces (joined by spaces), or the model is not used. */
   readonly selfTests: readonly { readonly input: Uint8Array; readonly expected: Uint8Array }[];
 }
@@ -86,12 +90,39 @@ export const plainNormalization: Normalization = {
   characterMap: undefined,
 };
 
-/** The same vocabulary, used as llama.cpp uses it. */
+/** Tokens of some types, found by their names: SentencePiece and GGUF say no more of a special token than its type. */
+export function tokensOfTypes(pieces: PieceList, ...types: readonly number[]): SpecialToken[] {
+  return types
+    .flatMap((type) => idsOfType(pieces, type))
+    .map((id) => ({
+      id,
+      content: pieces.bytes.slice(pieces.starts[id], pieces.ends[id]),
+      lstrip: false,
+      rstrip: false,
+      singleWord: false,
+      normalized: false,
+    }));
+}
+
+/**
+ * The same vocabulary, used as llama.cpp uses it: user-defined tokens divide the text as special ones do, and are decoded
+ * as they stand; unused ones are used in encoding, and invisible in decoded text; unk is special.
+ */
 export function asInLlamaCpp(model: TokenizerModel): TokenizerModel {
+  const { pieces, normalization } = model;
+  const { normal, unknown, control, userDefined, unused } = pieceType;
+  const plain = pieces.types.map((type) => (type === userDefined || type === unused ? normal : type));
   return {
     ...model,
-    normalization: { ...model.normalization, keepsMalformed: true },
+    pieces: { ...pieces, types: plain },
+    normalization: { ...normalization, keepsMalformed: true },
     unkSurface: "",
+    decodesAs: new Map([
+      ...idsOfType(pieces, unused).map((id) => [id, ""] as const),
+      ...idsOfType(pieces, userDefined).map((id) => [id, pieceText(pieces, id)] as const),
+    ]),
     keepsSpaceAfterControl: true,
+    specials: model.specials ?? tokensOfTypes(pieces, control, unknown),
+    alwaysFound: tokensOfTypes(pieces, userDefined),
   };
 }

@@ -4,14 +4,13 @@ import { DenormalizingDecoder } from "./denormalize.js";
 import { Encoder, type IdSink, mostNBest } from "./encoder.js";
 import { cannotOpen, TokenizerError } from "./errors.js";
 import { applyExtraOptions } from "./extra-options.js";
-import type { SpecialToken, TokenizerModel } from "./model.js";
+import { type SpecialToken, type TokenizerModel, tokensOfTypes } from "./model.js";
 import type { NormalizedText } from "./normalize.js";
 import { pieceText, pieceType } from "./piece-list.js";
 import { hashOf, PieceTable } from "./piece-table.js";
 import { createRandom } from "./random.js";
 import {
   chooseSpecials,
-  controlPieces,
   createSpecialFinder,
   type SpecialFinder,
   splitAndNormalize,
@@ -48,8 +47,8 @@ export class SentencePieceTokenizer implements Tokenizer {
   readonly #table: PieceTable;
   readonly #encoder: Encoder;
   readonly #decodeTable: DecodeTable;
-  /** Made when special tokens are first asked for. */
-  #finderOfAll: SpecialFinder | undefined;
+  /** For all special tokens (true) and for none but those always found (false), made when first needed. */
+  readonly #finders = new Map<boolean, SpecialFinder>();
 
   /**
    * @throws TokenizerError for a model that contradicts itself or fails its own tests
@@ -169,22 +168,29 @@ export class SentencePieceTokenizer implements Tokenizer {
   }
 
   #parts(input: Uint8Array, special: boolean | readonly string[], withOrigins: boolean): readonly TextPart[] {
-    if (special === false) {
+    const { normalization, alwaysFound = [] } = this.#model;
+    if (special === false && alwaysFound.length === 0) {
       return [{ id: -1, begin: 0, end: input.length, text: this.#normalize(input, withOrigins) }];
     }
-    const { normalization } = this.#model;
     return splitAndNormalize(input, this.#finder(special), normalization, (part, rules) =>
       this.#encoder.normalize(part, rules, withOrigins),
     );
   }
 
-  #finder(special: true | readonly string[]): SpecialFinder {
-    const { specials = controlPieces(this.#model.pieces), name, normalization } = this.#model;
+  #finder(special: boolean | readonly string[]): SpecialFinder {
+    const { pieces, name, normalization, alwaysFound = [] } = this.#model;
+    const { specials = tokensOfTypes(pieces, pieceType.control) } = this.#model;
     const create = (tokens: readonly SpecialToken[]) =>
-      createSpecialFinder(tokens, normalization, (text) => this.#normalize(text, false), name);
-    if (special !== true) return create(chooseSpecials(specials, special, name));
-    this.#finderOfAll ??= create(specials);
-    return this.#finderOfAll;
+      createSpecialFinder(
+        [...alwaysFound, ...tokens],
+        normalization,
+        (text) => this.#normalize(text, false),
+        name,
+      );
+    if (typeof special !== "boolean") return create(chooseSpecials(specials, special, name));
+    const finder = this.#finders.get(special) ?? create(special ? specials : []);
+    this.#finders.set(special, finder);
+    return finder;
   }
 
   #normalize(input: Uint8Array, withOrigins: boolean): NormalizedText {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { goldEncodings, goldFolder, goldModel } from "../test/gold.js";
 import { sharedData } from "../test/shared-data.js";
-import { smallModelBytes } from "../test/small-tokenizer.js";
+import { smallModel, smallModelBytes } from "../test/small-tokenizer.js";
 import { openTokenizer } from "./index.js";
 
 const path = sharedData("tokenizers/llama2/hf_llama_tokenizer.json");
@@ -191,6 +191,25 @@ describe("llama.cpp's conventions", () => {
     expect(pieces(cpp)).toEqual(["▁a", "<0xFF>", "<0xED>", "<0xA0>", "<0x80>", "b"]);
     expect(pieces(spm)).toHaveLength(2 + 3 * 4);
     expect(cpp.encode("the cat \ud800\u{1f680}")).toEqual(spm.encode("the cat \ud800\u{1f680}"));
+  });
+
+  it("find user-defined tokens in every text, use unused ones, and take unk for special", () => {
+    const types = new Map(Object.entries({ 日: 4, "▁cat": 4, "▁the": 5, o: 5 }));
+    const pieces = smallModel.pieces.map((piece) => ({
+      ...piece,
+      type: types.get(piece.piece as string) ?? piece.type ?? 1,
+    }));
+    const tokenizer = openTokenizer(smallModelBytes({ pieces }), { conventions: "llama.cpp" });
+    // by llama.cpp (node-llama-cpp 3.22.1) on the same vocabulary as a GGUF
+    for (const [text, special, ids, decoded] of [
+      ["the cat on日the", false, [261, 272, 274, 312, 261], "▁cat on日"],
+      ["on▁cat", false, [274, 272], "on▁cat"],
+      ["a<unk>b</s>", true, [262, 0, 283, 303, 2], "a b"],
+      ["a<unk>b</s>", false, [262, 63, 295, 289, 305, 65, 303, 63, 50, 290, 65], "a<unk>b</s>"],
+    ] as const) {
+      expect([text, tokenizer.encode(text, { special })]).toEqual([text, ids]);
+      expect(tokenizer.decode(ids)).toBe(decoded);
+    }
   });
 
   it("drop the space in front from the very first piece only, and show no unknown piece", () => {

@@ -1,6 +1,5 @@
 import type { Normalization, SpecialToken } from "./model.js";
 import type { NormalizedText } from "./normalize.js";
-import { idsOfType, type PieceList, pieceType } from "./piece-list.js";
 import { Trie } from "./trie.js";
 import { decodeUtf8, leadLength } from "./utf8.js";
 
@@ -136,26 +135,13 @@ export function splitAndNormalize(
   });
 }
 
-/** SentencePiece and GGUF say no more of a special token than its type. */
-export function controlPieces(pieces: PieceList): SpecialToken[] {
-  return idsOfType(pieces, pieceType.control).map((id) => ({
-    id,
-    content: pieces.bytes.slice(pieces.starts[id], pieces.ends[id]),
-    lstrip: false,
-    rstrip: false,
-    singleWord: false,
-    normalized: false,
-  }));
-}
-
 /** @throws RangeError for a name that is no special token's */
 export function chooseSpecials(
   specials: readonly SpecialToken[],
-  special: boolean | readonly string[],
+  names: readonly string[],
   vocabulary: string,
 ): readonly SpecialToken[] {
-  if (typeof special === "boolean") return special ? specials : [];
-  return special.map((name) => {
+  return names.map((name) => {
     const found = specials.find(({ content }) => decodeUtf8(content, 0, content.length) === name);
     if (found) return found;
     throw new RangeError(`Cannot encode with ${vocabulary}: expected special tokens, found "${name}"`);

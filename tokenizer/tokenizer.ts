@@ -155,8 +155,10 @@ export interface OpenOptions {
   /**
    * Whose ways to follow where programs differ; "sentencepiece" unless given. "llama.cpp": malformed bytes become their
    * byte pieces instead of U+FFFD; decoding drops the space in front from the very first piece only, so that after bos it
-   * stays; unknown pieces decode to nothing. Not followed is llama.cpp's search for special tokens, the longest one in
-   * the whole text first: here the leftmost comes first, which differs where special tokens overlap.
+   * stays; unknown and unused pieces decode to nothing, and unused ones are used in encoding; unk counts as special, and
+   * user-defined tokens are found in every text as special ones are, and decode as they stand. Not followed is llama.cpp's
+   * search for such tokens, the longest one in the whole text first: here the leftmost comes first, which differs where
+   * they overlap.
    */
   readonly conventions?: "sentencepiece" | "llama.cpp" | undefined;
   /**
