@@ -1,10 +1,14 @@
 import { AgendaHeap } from "./agenda-heap.js";
 import type { Segmentation } from "./algorithm.js";
 import type { Random } from "./random.js";
+import { exp, one, plus, ratio, type Scaled, times, zero } from "./scaled.js";
 
 /** SentencePiece drops all but the best hypotheses when there are this many. */
 const mostHypotheses = 10_000;
 const keptHypotheses = 512;
+
+/** A greater alpha draws nothing else; up to it alpha * score, float32, is finite. */
+const greatestAlpha = 1e200;
 
 /** No node, no hypothesis. */
 const none = -1;
@@ -93,23 +97,25 @@ export class Lattice {
    * backward sampling.
    */
   sample(alpha: number, random: Random): number[] {
-    // the logarithm of the sum over all ways from the beginning to each place
-    const totals = new Float64Array(this.#end + 1).fill(Number.NEGATIVE_INFINITY);
-    totals[0] = 0;
+    const weights = this.#scores.map((score) => exp(Math.min(alpha, greatestAlpha) * score));
+    // the sum over all ways from the beginning to each place
+    const totals: Scaled[] = [one];
     for (let place = 1; place <= this.#end; place++) {
-      let total = Number.NEGATIVE_INFINITY;
+      let total = zero;
       for (let node = this.#first[place]!; node !== none; node = this.#next[node]!) {
-        total = logSum(total, totals[this.#begins[node]!]! + alpha * this.#scores[node]!);
+        total = plus(total, times(totals[this.#begins[node]!]!, weights[node]!));
       }
-      totals[place] = total;
+      totals.push(total);
     }
     const codes: number[] = [];
     for (let place = this.#end; place > 0; ) {
       let left = random();
       let chosen = none;
       for (let node = this.#first[place]!; node !== none; node = this.#next[node]!) {
+        const way = times(totals[this.#begins[node]!]!, weights[node]!);
+        if (way.fraction === 0) continue; // from inside a character, where no way leads
         chosen = node; // the last one, if rounding leaves something over
-        left -= Math.exp(totals[this.#begins[node]!]! + alpha * this.#scores[node]! - totals[place]!);
+        left -= ratio(way, totals[place]!);
         if (left < 0) break;
       }
       codes.push(this.#codes[chosen]!);
@@ -121,11 +127,11 @@ export class Lattice {
   /** One of the `count` best ways, drawn with probability proportional to exp(alpha * score). */
   sampleOf(count: number, alpha: number, random: Random): readonly number[] {
     const ways = this.nBest(count);
-    const greatest = Math.max(...ways.map(({ score }) => alpha * score));
-    const weights = ways.map(({ score }) => Math.exp(alpha * score - greatest));
-    let left = random() * weights.reduce((sum, weight) => sum + weight, 0);
+    const weights = ways.map(({ score }) => exp(Math.min(alpha, greatestAlpha) * score));
+    const total = weights.reduce(plus, zero);
+    let left = random();
     const chosen = weights.findIndex((weight) => {
-      left -= weight;
+      left -= ratio(weight, total);
       return left < 0;
     });
     return ways.at(chosen)!.codes;
@@ -144,11 +150,4 @@ export class Lattice {
     }
     return best;
   }
-}
-
-function logSum(a: number, b: number): number {
-  const greater = Math.max(a, b);
-  return greater === Number.NEGATIVE_INFINITY
-    ? greater
-    : greater + Math.log1p(Math.exp(Math.min(a, b) - greater));
 }

@@ -146,6 +146,16 @@ describe("a unigram tokenizer", () => {
     }
   });
 
+  it("draws the best encoding where alpha is large, however long the text", () => {
+    const tokenizer = openTokenizer(unigramModel([...letters, { piece: "ab", score: -20 }]));
+    const text = "abba日é".repeat(300);
+    for (const alpha of [100, 1e300]) {
+      expect(tokenizer.encode(text, { sample: { seed: 3, alpha } })).toEqual(tokenizer.encode(text));
+      const few = { seed: 3, alpha, nBest: 4 };
+      expect(tokenizer.encode("abab", { sample: few })).toEqual(tokenizer.encode("abab"));
+    }
+  });
+
   it("draws the same encoding from the same seed", () => {
     const tokenizer = openTokenizer(unigramModel([...letters, { piece: "ab", score: -20 }]));
     const text = "ab".repeat(50);
