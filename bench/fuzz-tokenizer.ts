@@ -188,9 +188,7 @@ function checkText(tokenizer: Tokenizer, text: string, dice: Dice): void {
   for (const input of bytes ? [text, bytes] : [text]) checkPieces(tokenizer, input);
   checkStream(tokenizer, ids);
   checkDecodedPieces(tokenizer, ids);
-  const normalized = tokenizer.normalize(text);
-  if (normalized === "" && tokenizer.encode(text).length > 0)
-    throw new Error(`nothing left of ${shown(text)}`);
+  tokenizer.normalize(text);
   if (!dice.chance(0.3) || text.length > 300) return;
   try {
     const sample = {

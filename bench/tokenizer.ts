@@ -22,12 +22,19 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const data = join(root, "../shared/data");
 const model = join(data, "tokenizers/llama2/tokenizer.model");
 
+const files = {
+  wiki: readFileSync(join(data, "text/wiki.test.raw"), "utf8"),
+  code: sources(),
+  wagahaiwa: readFileSync(join(data, "text/wagahaiwa_nekodearu.txt"), "utf8"),
+};
 /** The texts that are encoded, each as a list of lines: spm_encode reads lines. */
 const texts: Record<string, readonly string[]> = {
-  English: inLines(readFileSync(join(data, "text/wiki.test.raw"), "utf8")),
-  code: inLines(sources()),
-  Japanese: inLines(readFileSync(join(data, "text/wagahaiwa_nekodearu.txt"), "utf8")),
+  English: inLines(files.wiki),
+  code: inLines(files.code),
+  Japanese: inLines(files.wagahaiwa),
   "one word": [randomWord(1_000_000)],
+  // a string that is handed over whole
+  "5 MB": [oneString(Object.values(files), 5_000_000)],
 };
 
 const openings: number[] = [];
@@ -102,6 +109,13 @@ function spmEncode(file: string): number | undefined {
 
 function inLines(text: string): string[] {
   return text.split(/\r?\n/).filter((line) => line !== "");
+}
+
+/** Texts one after the other, again and again, on one line of `bytes` bytes of UTF-8 or a few less. */
+function oneString(texts: readonly string[], bytes: number): string {
+  const whole = Buffer.from(texts.join(" ").replace(/\s+/g, " "));
+  const repeated = Buffer.concat(Array.from({ length: Math.ceil(bytes / whole.length) }, () => whole));
+  return repeated.toString("utf8", 0, bytes).replace(/\ufffd+$/, "");
 }
 
 /** Lines put together up to the length of a prompt. */
