@@ -4,7 +4,7 @@ import type { Checkpoint, ModelConfig, TensorInfo } from "./checkpoint.js";
 import { isComputable } from "./ggml-types.js";
 import type { Gguf, GgufTensor } from "./gguf.js";
 import { readConfig } from "./gguf-config.js";
-import { integerAt, modelError, stringAt } from "./gguf-values.js";
+import { modelError, stringAt } from "./gguf-values.js";
 import { readVocabulary } from "./gguf-vocabulary.js";
 import { checkRows, llamaTensors } from "./llama-tensors.js";
 import { rowBytes, type TensorType, tensorTypes } from "./tensor-types.js";
@@ -51,15 +51,13 @@ export function ggufCheckpoint(gguf: Gguf): Checkpoint {
   };
 }
 
-/** GGUF files also hold adapters, other architectures, and parts of models that were split. */
+/** GGUF files also hold adapters and other architectures. */
 function checkKind(gguf: Gguf): void {
   const refuse = (key: string, expected: string, found: string) => {
     throw new UnsupportedError(
       `Cannot load ${gguf.source.name}: ${key}: only ${expected} is supported, found ${found}`,
     );
   };
-  const parts = integerAt(gguf, "split.count") ?? 1;
-  if (parts > 1) refuse("split.count", "a model in one file", `one of its ${parts} parts`);
   const kind = stringAt(gguf, "general.type") ?? "model";
   if (kind !== "model") refuse("general.type", '"model"', quoted(kind));
   const architecture = stringAt(gguf, "general.architecture");

@@ -191,11 +191,6 @@ describe("a GGUF that asks for what is not computed is an UnsupportedError", () 
       /only "llama" is supported, found "qwen2"/,
     ],
     ["an adapter", { "general.type": text("adapter") }, /general.type: .*found "adapter"/],
-    [
-      "a part of a split model",
-      { "split.count": { type: "u16", value: 3 } },
-      /split.count: .*one of its 3 parts/,
-    ],
     ["linear rope scaling", { "llama.rope.scaling.factor": f32(4) }, /rope.scaling.factor 4/],
     ["linear rope scaling by its older key", { "llama.rope.scale_linear": f32(2) }, /rope.scale_linear 2/],
     ["yarn", { "llama.rope.scaling.type": text("yarn") }, /rope.scaling.type yarn/],

@@ -3,6 +3,7 @@ import type { Checkpoint } from "./checkpoint.js";
 import { describeHead, signatureBytes } from "./file-signatures.js";
 import { openGguf } from "./gguf.js";
 import { ggufCheckpoint } from "./gguf-checkpoint.js";
+import { joinGgufParts } from "./gguf-split.js";
 import { isLlama2c, llama2cHeadBytes, openLlama2c } from "./llama2c.js";
 import type { Source } from "./source.js";
 
@@ -17,7 +18,7 @@ import type { Source } from "./source.js";
 export async function openCheckpoint(source: Source): Promise<Checkpoint> {
   const headBytes = Math.max(signatureBytes, llama2cHeadBytes);
   const head = await source.read(0, Math.min(headBytes, source.size));
-  if (startsWith(head, "GGUF")) return ggufCheckpoint(await openGguf(source));
+  if (startsWith(head, "GGUF")) return ggufCheckpoint(await joinGgufParts(await openGguf(source)));
   // before asking what it looks like: llama2.c's version 0 has no magic, and a dim of 640 looks like a Python pickle
   if (isLlama2c(head)) return openLlama2c(source);
   throw new FormatError(

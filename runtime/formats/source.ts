@@ -1,4 +1,5 @@
 import { FormatError } from "../errors.js";
+import { quoted } from "./byte-cursor.js";
 
 /** Where the bytes of a checkpoint come from. The one interface for files, URLs, blobs and byte arrays. */
 export interface Source {
@@ -8,24 +9,34 @@ export interface Source {
   readonly size: number;
   /** The bytes [start, end); always exactly `end - start` of them, else it rejects. */
   read(start: number, end: number): Promise<Uint8Array>;
-  /** Frees what `read` needs; a source is not read after it. */
+  /** Frees what `read` needs, and the siblings that were opened; a source is not read after it. */
   close(): Promise<void>;
+  /**
+   * Another file of the same folder, or of those that were given together; undefined where there is none of that name. It is
+   * closed with this source. Missing where a source stands alone.
+   *
+   * @throws FormatError for a name that leads out of the folder
+   */
+  sibling?(name: string): Promise<Source | undefined>;
+  /** All the sources that were given together, in their order, this one included. */
+  readonly listed?: readonly Source[];
 }
 
 /** A file on disk (Node only). Rejects with the system's error when it cannot be opened. */
-export async function fileSource(path: string | URL): Promise<Source> {
+export async function fileSource(file: string | URL): Promise<Source> {
   // reached this way and not imported, so that bundlers for the browser do not stumble over "node:" names
   const fs = globalThis.process?.getBuiltinModule?.("node:fs/promises");
   if (!fs)
-    throw new TypeError(`Cannot open ${path}: files by path need Node; in a browser pass bytes or a Blob`);
-  const name = String(path);
-  const stat = await fs.stat(path);
+    throw new TypeError(`Cannot open ${file}: files by path need Node; in a browser pass bytes or a Blob`);
+  const name = file instanceof URL ? process.getBuiltinModule("node:url").fileURLToPath(file) : file;
+  const stat = await fs.stat(name);
   // before it is opened: opening a pipe waits for its writer
   if (!stat.isFile()) {
     const found = stat.isDirectory() ? "a directory" : "a device or a pipe";
     throw new FormatError(`Cannot open ${name}: expected a file, found ${found}`);
   }
-  const handle = await fs.open(path, "r");
+  const handle = await fs.open(name, "r");
+  const siblings: Source[] = [];
   return {
     name,
     size: stat.size,
@@ -43,8 +54,62 @@ export async function fileSource(path: string | URL): Promise<Source> {
       }
       return bytes;
     },
-    close: () => handle.close(),
+    async sibling(other) {
+      const { dirname, join } = process.getBuiltinModule("node:path");
+      const found = await fileIfThere(join(dirname(name), plainName(other, name)));
+      if (found) siblings.push(found);
+      return found;
+    },
+    async close() {
+      await Promise.all([handle.close(), ...siblings.map((sibling) => sibling.close())]);
+    },
   };
+}
+
+async function fileIfThere(path: string): Promise<Source | undefined> {
+  try {
+    return await fileSource(path);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** A name that may come from a file, which must not lead to any other folder. */
+function plainName(name: string, from: string): string {
+  if (/^[^/\\:\0]+$/.test(name) && name !== "." && name !== "..") return name;
+  throw new FormatError(
+    `Cannot open ${quoted(name)} beside ${from}: expected the name of a file in the same folder`,
+  );
+}
+
+/**
+ * Sources that make up one model: the first one, from which the others can be reached. They are closed together. In place of the
+ * first it is the one called config.json or params.json, which says what the others are.
+ */
+export function listSource(sources: readonly Source[]): Source {
+  const main = sources.find(({ name }) => mainFiles.includes(baseName(name))) ?? sources[0];
+  if (!main) throw new TypeError("Cannot open a list of sources: expected one at least, found none");
+  return {
+    name: main.name,
+    size: main.size,
+    read: main.read,
+    listed: sources,
+    async sibling(name) {
+      return sources.find((source) => baseName(source.name) === name);
+    },
+    async close() {
+      await Promise.all(sources.map((source) => source.close()));
+    },
+  };
+}
+
+/** The file of a folder that says what is in the others: Hugging Face's and Meta's. */
+const mainFiles: readonly string[] = ["config.json", "params.json"];
+
+/** The last part of a path or URL. */
+export function baseName(name: string): string {
+  return name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1);
 }
 
 /** Bytes in memory. They are not copied: they must not change while the source is in use. */
@@ -84,7 +149,7 @@ export function blobSource(blob: Blob): Source {
 }
 
 /** What a caller passes as a source of their own: without a `close` there is nothing to free. */
-export type OwnSource = Omit<Source, "close"> & Partial<Pick<Source, "close">>;
+export type OwnSource = Pick<Source, "name" | "size" | "read"> & Partial<Pick<Source, "close">>;
 
 /** A source that a caller has written, held to the interface: it may be wrong, and reads are packed as they come. */
 export function ownSource(own: OwnSource): Source {
