@@ -2,6 +2,7 @@ import { openTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import { ModelError } from "../errors.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { openCheckpoint } from "../formats/open.js";
+import type { Source } from "../formats/source.js";
 import { type Build, builds } from "../memory/choose-build.js";
 import { type CacheType, cacheTypes } from "../memory/kv-cache.js";
 import { loadLlama } from "../model/llama.js";
@@ -27,7 +28,7 @@ export interface LoadOptions {
   readonly threads?: number | undefined;
   /**
    * A SentencePiece model, a tokenizer.json, a llama2.c tokenizer.bin or a GGUF, for models that carry no vocabulary. Default: the model's own; for
-   * a llama2.c checkpoint opened by its path, the tokenizer.bin or tokenizer.model beside it.
+   * a llama2.c checkpoint or a folder in Hugging Face's form, the tokenizer.bin, tokenizer.model or tokenizer.json beside it.
    */
   readonly tokenizer?: SourceLike | undefined;
   /** The kernels to use. Default: the fastest that the engine runs exactly. */
@@ -51,7 +52,7 @@ const optionNames = [
 const DEFAULT_CONTEXT = 4096;
 
 /**
- * Opens a GGUF or llama2.c checkpoint and loads its weights; without a source, those of the bundled model, "tiny".
+ * Opens a model, a GGUF, a folder in Hugging Face's form or a llama2.c checkpoint, and loads its weights; without a source, those of the bundled model, "tiny".
  *
  * Throws TypeError or RangeError for wrong options, FormatError for bytes that are no model or a damaged one, UnsupportedError for
  * what this version cannot run, ModelError for a model that contradicts itself, NumericError for weights that are no numbers,
@@ -77,7 +78,7 @@ export async function load(from: SourceLike = "tiny", options: LoadOptions = {})
   try {
     const checkpoint = await openCheckpoint(source);
     const contextLength = chooseContext(checkpoint, options.contextLength);
-    const tokenizer = await findTokenizer(checkpoint, from, options.tokenizer);
+    const tokenizer = await findTokenizer(checkpoint, source, options.tokenizer);
     const threads = threadsFor(checkpoint, options.threads);
     const llama = await loadLlama(checkpoint, {
       contextLength,
@@ -111,7 +112,7 @@ function chooseContext({ config, source }: Checkpoint, asked: number | undefined
 /** A function that returns the model's tokenizer or throws why it has none: that is an error only once text is needed. */
 async function findTokenizer(
   checkpoint: Checkpoint,
-  model: SourceLike,
+  model: Source,
   asked: SourceLike | undefined,
 ): Promise<() => Tokenizer> {
   const { vocabulary, source, config } = checkpoint;
@@ -140,12 +141,12 @@ async function findTokenizer(
       const tokenizer = fitting(openTokenizer(vocabulary), `of ${source.name}`);
       return () => tokenizer;
     }
-    if (!checkpoint.format.startsWith("llama2.c")) {
+    if (checkpoint.format.startsWith("GGUF")) {
       throw new ModelError(
         `Cannot turn text into tokens: ${source.name} has no vocabulary; name a tokenizer file`,
       );
     }
-    const tokenizer = fitting(await tokenizerBeside(model, source.name), `beside ${source.name}`);
+    const tokenizer = fitting(await tokenizerBeside(model, config.vocabSize), `beside ${model.name}`);
     return () => tokenizer;
   } catch (cause) {
     return () => {

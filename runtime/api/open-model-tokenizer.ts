@@ -3,15 +3,17 @@ import { ModelError } from "../errors.js";
 import { openGguf } from "../formats/gguf.js";
 import { readVocabulary } from "../formats/gguf-vocabulary.js";
 import { isLlama2c, llama2cHeadBytes } from "../formats/llama2c.js";
-import type { Source } from "../formats/source.js";
+import { isSafetensors } from "../formats/safetensors.js";
+import { isMainFile, type Source } from "../formats/source.js";
 import { openSource, type SourceLike } from "./sources.js";
 
 /** The longest tokenizer file that is read: those of 256,000 pieces take 5 MB. */
 const MAX_TOKENIZER_BYTES = 2 ** 28;
 
 /**
- * The tokenizer in a file: a SentencePiece model, a llama2.c tokenizer.bin, or a GGUF of any architecture, of which only the header is
- * read. For a llama2.c checkpoint opened by its path it is the one in the file beside it.
+ * The tokenizer in a file: a SentencePiece model, a tokenizer.json, a llama2.c tokenizer.bin, or a GGUF of any architecture, of which
+ * only the header is read. For a model whose tokenizer is a file of its own (llama2.c, a folder in Hugging Face's form) it is the one
+ * in the file beside it.
  *
  * Throws a TokenizerError or FormatError for bytes that are none or a damaged one, a ModelError for a model without a vocabulary, and
  * the system's error when a file cannot be opened.
@@ -20,11 +22,11 @@ export async function openModelTokenizer(from: SourceLike): Promise<Tokenizer> {
   const source = await openSource(from);
   try {
     const head = await source.read(0, Math.min(llama2cHeadBytes, source.size));
-    if (!isLlama2c(head)) return await readTokenizer(source);
+    const isBeside = isLlama2c(head) || isSafetensors(head) || isMainFile(source);
+    return isBeside ? await tokenizerBeside(source) : await readTokenizer(source);
   } finally {
     await source.close();
   }
-  return tokenizerBeside(from, source.name);
 }
 
 /** The tokenizer in a file that is not a llama2.c checkpoint. The source stays the caller's to close. */
@@ -48,33 +50,24 @@ export async function readTokenizer(source: Source): Promise<Tokenizer> {
   return openTokenizer(await source.read(0, size), { name });
 }
 
-/**
- * The tokenizer.bin or tokenizer.model in the folder of a model opened by its path, where llama2.c keeps it. Throws a ModelError where
- * there is none.
- */
-export async function tokenizerBeside(model: SourceLike, modelName: string): Promise<Tokenizer> {
-  const file = await openBeside(model);
-  if (!file) {
-    throw new ModelError(
-      `Cannot turn text into tokens: ${modelName} has no vocabulary; name a tokenizer file, or put it beside the model as tokenizer.bin or tokenizer.model`,
-    );
-  }
-  try {
-    return await readTokenizer(file);
-  } finally {
-    await file.close();
-  }
-}
+/** In llama2.c's folders the first, in Hugging Face's and Meta's the others. */
+const besideNames = ["tokenizer.bin", "tokenizer.model", "tokenizer.json"];
 
-async function openBeside(model: SourceLike): Promise<Source | undefined> {
-  if (typeof model !== "string") return undefined;
-  const folder = model.slice(0, Math.max(model.lastIndexOf("/"), model.lastIndexOf("\\")) + 1);
-  for (const name of ["tokenizer.bin", "tokenizer.model"]) {
-    try {
-      return await openSource(folder + name);
-    } catch {
-      // not there: the next one
-    }
+/**
+ * The tokenizer in the folder of a model that has none of its own; where there are several, the first of `vocabSize` pieces.
+ * Throws a ModelError where there is none.
+ */
+export async function tokenizerBeside(model: Source, vocabSize?: number): Promise<Tokenizer> {
+  let first: Tokenizer | undefined;
+  for (const name of besideNames) {
+    const file = await model.sibling?.(name);
+    if (!file) continue;
+    const tokenizer = await readTokenizer(file);
+    if (vocabSize === undefined || tokenizer.vocabSize === vocabSize) return tokenizer;
+    first ??= tokenizer;
   }
-  return undefined;
+  if (first) return first;
+  throw new ModelError(
+    `Cannot turn text into tokens: ${model.name} has no vocabulary; name a tokenizer file, or put it beside the model as ${besideNames.join(", ")}`,
+  );
 }

@@ -1,13 +1,11 @@
 import { UnsupportedError } from "../errors.js";
 import { quoted } from "./byte-cursor.js";
-import type { Checkpoint, ModelConfig, TensorInfo } from "./checkpoint.js";
-import { isComputable } from "./ggml-types.js";
-import type { Gguf, GgufTensor } from "./gguf.js";
+import type { Checkpoint } from "./checkpoint.js";
+import type { Gguf } from "./gguf.js";
 import { readConfig } from "./gguf-config.js";
 import { modelError, stringAt } from "./gguf-values.js";
 import { readVocabulary } from "./gguf-vocabulary.js";
-import { checkRows, llamaTensors } from "./llama-tensors.js";
-import { rowBytes, type TensorType, tensorTypes } from "./tensor-types.js";
+import { bindTensors, readStoredRows } from "./llama-tensors.js";
 
 /** What the tensors belong to that a plain Llama does not have, by their names. */
 const foreignTensors: readonly (readonly [RegExp, string])[] = [
@@ -16,9 +14,6 @@ const foreignTensors: readonly (readonly [RegExp, string])[] = [
   [/\.attn_\w+\.bias$/, "attention bias"],
   [/\.bias$/, "bias"],
 ];
-
-/** Norms are applied in f32. */
-const vectorTypes: readonly TensorType[] = ["F32", "F16", "BF16"];
 
 /**
  * The Llama in a GGUF file. Its rows of q and k are in the order of interleaved pairs, as Meta's are: whoever writes
@@ -31,7 +26,16 @@ const vectorTypes: readonly TensorType[] = ["F32", "F16", "BF16"];
 export function ggufCheckpoint(gguf: Gguf): Checkpoint {
   checkKind(gguf);
   const config = readConfig(gguf);
-  const tensors = checkTensors(gguf, config);
+  if (gguf.tensors.size === 0) {
+    throw modelError(gguf, "expected the tensors of a model, found none; the file is a vocabulary at most");
+  }
+  const tensors = bindTensors(config, {
+    sourceName: gguf.source.name,
+    stored: gguf.tensors,
+    storedName: (name) => name,
+    tied: !gguf.tensors.has("output.weight"),
+    featureOf: (name) => foreignTensors.find(([pattern]) => pattern.test(name))?.[1],
+  });
   const { vocabulary, special } = readVocabulary(gguf, config.vocabSize);
   const { source } = gguf;
   return {
@@ -43,11 +47,7 @@ export function ggufCheckpoint(gguf: Gguf): Checkpoint {
     vocabulary,
     special,
     source,
-    async readRows({ name, shape, type, offset }, begin, end) {
-      checkRows(name, shape, begin, end);
-      const stride = rowBytes(type, shape.at(-1)!);
-      return source.read(offset + begin * stride, offset + end * stride);
-    },
+    readRows: (tensor, begin, end) => readStoredRows(source, tensor, begin, end),
   };
 }
 
@@ -65,42 +65,4 @@ function checkKind(gguf: Gguf): void {
     throw modelError(gguf, 'general.architecture: expected "llama", the file has no such key');
   }
   if (architecture !== "llama") refuse("general.architecture", '"llama"', quoted(architecture));
-}
-
-/** Each tensor that the config asks for is there in its shape and a type we compute with, and there is no other. */
-function checkTensors(gguf: Gguf, config: ModelConfig): Map<string, TensorInfo> {
-  if (gguf.tensors.size === 0) {
-    throw modelError(gguf, "expected the tensors of a model, found none; the file is a vocabulary at most");
-  }
-  const expected = llamaTensors(config, { tied: !gguf.tensors.has("output.weight") });
-  for (const name of gguf.tensors.keys()) {
-    if (!expected.has(name)) throw foreign(gguf, name, config);
-  }
-  const tensors = new Map<string, TensorInfo>();
-  for (const [name, shape] of expected) {
-    const tensor = gguf.tensors.get(name);
-    if (!tensor)
-      throw modelError(gguf, `${name}: expected [${shape.join(", ")}], the file has no such tensor`);
-    if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
-      throw modelError(gguf, `${name}: expected [${shape.join(", ")}], found [${tensor.shape.join(", ")}]`);
-    }
-    tensors.set(name, { ...tensor, type: computableType(gguf, tensor) });
-  }
-  return tensors;
-}
-
-function computableType(gguf: Gguf, { name, type, shape }: GgufTensor): TensorType {
-  const possible = shape.length === 1 ? vectorTypes : Object.keys(tensorTypes);
-  if (isComputable(type) && possible.includes(type)) return type;
-  throw new UnsupportedError(
-    `Cannot load ${gguf.source.name}: ${name}: ${type} is not supported here, ${possible.join(", ")} are`,
-  );
-}
-
-function foreign(gguf: Gguf, name: string, config: ModelConfig): UnsupportedError {
-  const feature = foreignTensors.find(([pattern]) => pattern.test(name))?.[1];
-  const why = feature
-    ? `${feature} is not supported`
-    : `a Llama of ${config.nLayers} layers has no such tensor, and to pass over it could mean wrong text`;
-  return new UnsupportedError(`Cannot load ${gguf.source.name}: ${name}: ${why}`);
 }

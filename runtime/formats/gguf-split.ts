@@ -1,9 +1,10 @@
 import { FormatError } from "../errors.js";
 import { grouped, quoted } from "./byte-cursor.js";
 import type { MetadataValue } from "./checkpoint.js";
-import { type Gguf, type GgufTensor, openGguf } from "./gguf.js";
+import { type Gguf, openGguf } from "./gguf.js";
 import { integerAt } from "./gguf-values.js";
 import { joinSources } from "./join-sources.js";
+import type { StoredTensor } from "./llama-tensors.js";
 import { baseName, type Source } from "./source.js";
 
 /**
@@ -101,8 +102,8 @@ function checkPart(part: Gguf, first: Gguf, no: number, count: number): void {
 }
 
 /** All parts' tensors, with their places in the joined source. */
-function joinDirectories(parts: readonly Gguf[]): Map<string, GgufTensor> {
-  const tensors = new Map<string, GgufTensor>();
+function joinDirectories(parts: readonly Gguf[]): Map<string, StoredTensor> {
+  const tensors = new Map<string, StoredTensor>();
   let start = 0;
   for (const part of parts) {
     for (const tensor of part.tensors.values()) {

@@ -4,6 +4,7 @@ import type { MetadataValue } from "./checkpoint.js";
 import { describeHead } from "./file-signatures.js";
 import { type GgmlType, ggmlType } from "./ggml-types.js";
 import { type MetadataType, readMetadataValue, readName } from "./gguf-metadata.js";
+import type { StoredTensor } from "./llama-tensors.js";
 import type { Source } from "./source.js";
 
 /**
@@ -23,22 +24,9 @@ export interface Gguf {
   readonly metadata: ReadonlyMap<string, MetadataValue>;
   /** The type each metadata value has in the file. */
   readonly metadataTypes: ReadonlyMap<string, MetadataType>;
-  /** In the directory's order. */
-  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  /** In the directory's order; types by ggml's names, any that it knows; sizes without padding. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly source: Source;
-}
-
-/** One tensor of a GGUF's directory, of any type that ggml knows. */
-export interface GgufTensor {
-  readonly name: string;
-  /** Outermost dimension first; the file has them the other way round. */
-  readonly shape: readonly number[];
-  /** ggml's name of the type. */
-  readonly type: string;
-  /** Where it starts, from the beginning of the file. */
-  readonly offset: number;
-  /** Its size without padding. */
-  readonly bytes: number;
 }
 
 /** Most headers are shorter than this; those with a vocabulary of 128,000 pieces take 8 MB. */
@@ -106,7 +94,7 @@ function readHeader(window: Uint8Array, source: Source): Gguf {
   }
   const alignment = readAlignment(cursor, metadata, metadataTypes);
 
-  const entries = new Map<string, GgufTensor>();
+  const entries = new Map<string, StoredTensor>();
   for (let i = 0; i < tensorCount; i++) {
     const tensor = readTensorEntry(cursor, i, source);
     if (entries.has(tensor.name)) throw cursor.bad(`tensor ${i}`, "each name once", `"${tensor.name}" again`);
@@ -114,7 +102,7 @@ function readHeader(window: Uint8Array, source: Source): Gguf {
   }
 
   const dataStart = padded(cursor.position, alignment);
-  const tensors = new Map<string, GgufTensor>();
+  const tensors = new Map<string, StoredTensor>();
   for (const entry of entries.values()) {
     tensors.set(entry.name, { ...entry, offset: dataStart + entry.offset });
   }
@@ -154,7 +142,7 @@ function readAlignment(
 }
 
 /** A directory entry; its offset is still relative to the data section. */
-function readTensorEntry(cursor: ByteCursor, index: number, source: Source): GgufTensor {
+function readTensorEntry(cursor: ByteCursor, index: number, source: Source): StoredTensor {
   const name = readName(cursor, `name of tensor ${index}`, maxTensorNameBytes);
   const field = `tensor "${name}"`;
   const dimensions = cursor.u32(`${field}, dimensions`);
@@ -207,7 +195,7 @@ function tensorBytes(shape: readonly number[], { blockSize, blockBytes }: GgmlTy
  * the last one's padding may be missing, and bytes after it are nobody's business.
  */
 function checkLayout(
-  tensors: ReadonlyMap<string, GgufTensor>,
+  tensors: ReadonlyMap<string, StoredTensor>,
   dataStart: number,
   alignment: number,
   source: Source,

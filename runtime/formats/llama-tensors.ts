@@ -1,4 +1,8 @@
-import type { ModelConfig } from "./checkpoint.js";
+import { ModelError, UnsupportedError } from "../errors.js";
+import type { ModelConfig, TensorInfo } from "./checkpoint.js";
+import { isComputable } from "./ggml-types.js";
+import type { Source } from "./source.js";
+import { rowBytes, type TensorType, tensorTypes } from "./tensor-types.js";
 
 /**
  * The tensors of a Llama by GGUF's names, outermost dimension first: each has to be there, and no other may be, save
@@ -41,4 +45,87 @@ export function checkRows(name: string, shape: readonly number[], begin: number,
       `Cannot read ${name}: expected rows from 0 to ${rows}, asked for [${begin}, ${end})`,
     );
   }
+}
+
+/** A tensor as a file's directory has it: of any name and type. */
+export interface StoredTensor {
+  readonly name: string;
+  /** Outermost dimension first. */
+  readonly shape: readonly number[];
+  readonly type: string;
+  /** Where it starts, from the beginning of the source. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** A model's directory, to be checked against its config. */
+export interface Directory {
+  /** What errors call the model. */
+  readonly sourceName: string;
+  readonly stored: ReadonlyMap<string, StoredTensor>;
+  /** What the directory calls the tensor that GGUF calls so. */
+  readonly storedName: (name: string) => string;
+  readonly tied: boolean;
+  /** What a tensor that a plain Llama does not have belongs to, where its name tells. */
+  readonly featureOf: (storedName: string) => string | undefined;
+}
+
+/** Norms are applied in f32. */
+const vectorTypes: readonly TensorType[] = ["F32", "F16", "BF16"];
+
+/**
+ * The directory's tensors by GGUF's names: each that the config asks for is there in its shape and a type we compute with, and
+ * there is no other.
+ *
+ * @throws ModelError for a tensor that is missing or of another shape
+ * @throws UnsupportedError for one of a type that is not computed with, and for one that a Llama does not have
+ */
+export function bindTensors(config: ModelConfig, directory: Directory): Map<string, TensorInfo> {
+  const { sourceName, stored, storedName, tied, featureOf } = directory;
+  const expected = llamaTensors(config, { tied });
+  const known = new Set([...expected.keys()].map(storedName));
+  for (const name of stored.keys()) {
+    if (known.has(name)) continue;
+    const feature = featureOf(name);
+    const why = feature
+      ? `${feature} is not supported`
+      : `a Llama of ${config.nLayers} layers has no such tensor, and to pass over it could mean wrong text`;
+    throw new UnsupportedError(`Cannot load ${sourceName}: ${name}: ${why}`);
+  }
+  const tensors = new Map<string, TensorInfo>();
+  for (const [name, shape] of expected) {
+    const tensor = stored.get(storedName(name));
+    const found = tensor ? `found [${tensor.shape.join(", ")}]` : "the file has no such tensor";
+    if (!tensor || !isSameShape(tensor.shape, shape)) {
+      throw new ModelError(
+        `Cannot load ${sourceName}: ${storedName(name)}: expected [${shape.join(", ")}], ${found}`,
+      );
+    }
+    tensors.set(name, { ...tensor, name, type: computableType(sourceName, tensor) });
+  }
+  return tensors;
+}
+
+function isSameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, i) => size === b[i]);
+}
+
+function computableType(sourceName: string, { name, type, shape }: StoredTensor): TensorType {
+  const possible = shape.length === 1 ? vectorTypes : Object.keys(tensorTypes);
+  if (isComputable(type) && possible.includes(type)) return type;
+  throw new UnsupportedError(
+    `Cannot load ${sourceName}: ${name}: ${type} is not supported here, ${possible.join(", ")} are`,
+  );
+}
+
+/** Rows [begin, end) of a tensor that lies in the source row after row. */
+export async function readStoredRows(
+  source: Source,
+  { name, shape, type, offset }: TensorInfo,
+  begin: number,
+  end: number,
+): Promise<Uint8Array> {
+  checkRows(name, shape, begin, end);
+  const stride = rowBytes(type, shape.at(-1)!);
+  return source.read(offset + begin * stride, offset + end * stride);
 }

@@ -33,11 +33,6 @@ describe("openCheckpoint() of what is no model", () => {
     ["a gzip archive", latin1(`\x1f\x8b\x08${"\0".repeat(60)}`), /it looks like a gzip archive/],
     ["a JSON file", latin1('{"error": "Repository not found"}'), /it looks like JSON text/],
     [
-      "a safetensors file",
-      latin1('\x40\0\0\0\0\0\0\0{"__metadata__":{}}'),
-      /it looks like a safetensors file/,
-    ],
-    [
       "a GGML file of 2023",
       latin1(`tjgg\x03${"\0".repeat(60)}`),
       /it looks like a GGML file from before GGUF/,
@@ -54,7 +49,7 @@ describe("openCheckpoint() of what is no model", () => {
     await expect(openCheckpoint(bytesSource(file, "model"))).rejects.toThrow(FormatError);
     await expect(openCheckpoint(bytesSource(file, "model"))).rejects.toThrow(message);
     await expect(openCheckpoint(bytesSource(file, "model"))).rejects.toThrow(
-      /^Cannot open model: .*expected GGUF or llama2\.c$/,
+      /^Cannot open model: .*expected GGUF, Hugging Face's files or llama2\.c$/,
     );
   });
 

@@ -22,7 +22,10 @@ export interface Source {
   readonly listed?: readonly Source[];
 }
 
-/** A file on disk (Node only). Rejects with the system's error when it cannot be opened. */
+/**
+ * A file on disk (Node only); of a folder the file in it that says what is in the others. Rejects with the system's error when it
+ * cannot be opened.
+ */
 export async function fileSource(file: string | URL): Promise<Source> {
   // reached this way and not imported, so that bundlers for the browser do not stumble over "node:" names
   const fs = globalThis.process?.getBuiltinModule?.("node:fs/promises");
@@ -30,11 +33,9 @@ export async function fileSource(file: string | URL): Promise<Source> {
     throw new TypeError(`Cannot open ${file}: files by path need Node; in a browser pass bytes or a Blob`);
   const name = file instanceof URL ? process.getBuiltinModule("node:url").fileURLToPath(file) : file;
   const stat = await fs.stat(name);
+  if (stat.isDirectory()) return mainFileOf(name);
   // before it is opened: opening a pipe waits for its writer
-  if (!stat.isFile()) {
-    const found = stat.isDirectory() ? "a directory" : "a device or a pipe";
-    throw new FormatError(`Cannot open ${name}: expected a file, found ${found}`);
-  }
+  if (!stat.isFile()) throw new FormatError(`Cannot open ${name}: expected a file, found a device or a pipe`);
   const handle = await fs.open(name, "r");
   const siblings: Source[] = [];
   return {
@@ -66,6 +67,17 @@ export async function fileSource(file: string | URL): Promise<Source> {
   };
 }
 
+async function mainFileOf(folder: string): Promise<Source> {
+  const { join } = process.getBuiltinModule("node:path");
+  for (const name of mainFiles) {
+    const source = await fileIfThere(join(folder, name));
+    if (source) return source;
+  }
+  throw new FormatError(
+    `Cannot open ${folder}: expected a file, or a folder with a ${mainFiles.join(" or ")}, found a directory without`,
+  );
+}
+
 async function fileIfThere(path: string): Promise<Source | undefined> {
   try {
     return await fileSource(path);
@@ -88,7 +100,7 @@ function plainName(name: string, from: string): string {
  * first it is the one called config.json or params.json, which says what the others are.
  */
 export function listSource(sources: readonly Source[]): Source {
-  const main = sources.find(({ name }) => mainFiles.includes(baseName(name))) ?? sources[0];
+  const main = sources.find(isMainFile) ?? sources[0];
   if (!main) throw new TypeError("Cannot open a list of sources: expected one at least, found none");
   return {
     name: main.name,
@@ -106,6 +118,11 @@ export function listSource(sources: readonly Source[]): Source {
 
 /** The file of a folder that says what is in the others: Hugging Face's and Meta's. */
 const mainFiles: readonly string[] = ["config.json", "params.json"];
+
+/** Whether a source is such a file. */
+export function isMainFile({ name }: Source): boolean {
+  return mainFiles.includes(baseName(name));
+}
 
 /** The last part of a path or URL. */
 export function baseName(name: string): string {
