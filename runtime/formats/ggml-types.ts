@@ -56,6 +56,17 @@ export function ggmlType(number: number): GgmlType | undefined {
   return ggmlTypes.get(number);
 }
 
+const typesByName: ReadonlyMap<string, GgmlType & { readonly number: number }> = new Map(
+  [...ggmlTypes].map(([number, type]) => [type.name, { ...type, number }]),
+);
+
+/** The type of this name, with its number in a GGUF file. */
+export function ggmlTypeNamed(name: string): GgmlType & { readonly number: number } {
+  const type = typesByName.get(name);
+  if (!type) throw new TypeError(`Cannot find a tensor type: expected one of ggml's, found ${name}`);
+  return type;
+}
+
 /** Whether the runtime can compute with tensors of this type. */
 export function isComputable(name: string): name is TensorType {
   return Object.hasOwn(tensorTypes, name);

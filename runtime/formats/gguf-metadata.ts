@@ -2,7 +2,7 @@ import { type ByteCursor, quoted } from "./byte-cursor.js";
 import type { MetadataValue } from "./checkpoint.js";
 
 /** GGUF's metadata value types, by number. Source: enum gguf_metadata_value_type in the GGUF specification. */
-const valueTypes = [
+export const valueTypes = [
   "u8",
   "i8",
   "u16",
@@ -17,7 +17,7 @@ const valueTypes = [
   "i64",
   "f64",
 ] as const;
-type ValueType = (typeof valueTypes)[number];
+export type ValueType = (typeof valueTypes)[number];
 
 /** A metadata value's type in the file: `u32`, `string`, `f32[]`, and `u8[][]` for an array of arrays. */
 export type MetadataType = string;
