@@ -1,9 +1,9 @@
-import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import type { Model } from "../runtime/index.js";
 import { fileName, integer, type OptionTable, parseArguments, tokenIds, UsageError } from "./arguments.js";
 import { loadModel, loadOptions, modelArgument, modelOptions, modelOptionsHelp } from "./model-options.js";
 import { interruptSignal, write } from "./output.js";
 import { table } from "./table.js";
+import { writeFileAtOnce } from "./write-file.js";
 
 const options = {
   prompt: { type: "string", short: "p" },
@@ -57,7 +57,9 @@ async function execute(args: readonly string[]): Promise<void> {
   if (top !== undefined) {
     for await (const row of rows) await showTop(model, prompt, likeliest(row, top), values.json);
   } else if (output !== undefined) {
-    await writeFileAtOnce(output, rows);
+    await writeFileAtOnce(output, async (file) => {
+      for await (const row of rows) await file.write(bytesOf(row));
+    });
   } else {
     for await (const row of rows) await write(bytesOf(row));
   }
@@ -66,51 +68,6 @@ async function execute(args: readonly string[]): Promise<void> {
 /** The bytes of float32 numbers, which are little-endian in memory wherever the kernels run. */
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-/**
- * Writes a file that is there when it is complete: under another name beside it until then, which is removed when something
- * fails, so that an old file stays as it is. What is no file, such as /dev/null, is written to as it comes.
- */
-async function writeFileAtOnce(path: string, rows: AsyncIterable<Float32Array>): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found && !found.isFile()) return writeRows(await openToWrite(path, "w", path), rows);
-  const target = found ? await realpath(path) : path; // a link stays a link
-  const partial = `${target}.${process.pid}.partial`;
-  const file = await openToWrite(partial, "wx", path);
-  try {
-    await writeRows(file, rows, { sync: true });
-    await rename(partial, target);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
-}
-
-/** Opens a file, which errors call by the name that was asked for. */
-async function openToWrite(path: string, flags: string, asked: string): Promise<FileHandle> {
-  try {
-    return await open(path, flags);
-  } catch (cause) {
-    const reason = cause instanceof Error && "code" in cause ? cause.code : cause;
-    throw new Error(`Cannot write ${asked}: expected a file that can be made there, found ${reason}`, {
-      cause,
-    });
-  }
-}
-
-/** With `sync` the bytes are on the disk when it resolves: a rename must not overtake them. */
-async function writeRows(
-  file: FileHandle,
-  rows: AsyncIterable<Float32Array>,
-  { sync = false } = {},
-): Promise<void> {
-  try {
-    for await (const row of rows) await file.writeFile(bytesOf(row));
-    if (sync) await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 interface Candidate {

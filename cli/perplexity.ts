@@ -58,7 +58,8 @@ async function execute(args: readonly string[]): Promise<void> {
 /** Longer texts are refused: the tokenizer takes no more at once, and a device such as /dev/zero has no end. */
 const MAX_TEXT_BYTES = 2 ** 28;
 
-async function readText(file: string): Promise<Uint8Array> {
+/** A text for `Model.perplexity`. */
+export async function readText(file: string): Promise<Uint8Array> {
   if ((await stat(file)).isDirectory()) {
     throw new TypeError(`Cannot read ${file}: expected a text file, found a directory`);
   }

@@ -1,10 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { UsageError } from "./arguments.js";
 import { benchCommand } from "./bench.js";
+import { convertCommand } from "./convert.js";
 import { inspectCommand } from "./inspect.js";
 import { logitsCommand } from "./logits.js";
 import { ClosedPipe, errorLine, Interrupted, note, printable, write } from "./output.js";
 import { perplexityCommand } from "./perplexity.js";
+import { quantizeCommand } from "./quantize.js";
 import { runCommand } from "./run.js";
 import { tokenizeCommand } from "./tokenize.js";
 
@@ -26,6 +28,8 @@ const commands: ReadonlyMap<string, Command> = new Map(
     logits: logitsCommand,
     perplexity: perplexityCommand,
     bench: benchCommand,
+    convert: convertCommand,
+    quantize: quantizeCommand,
   }),
 );
 

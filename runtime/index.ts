@@ -1,6 +1,13 @@
 // The public API.
 
 export type { Tokenizer } from "../tokenizer/index.js";
+export {
+  type Conversion,
+  type ConvertedTensor,
+  type ConvertOptions,
+  type ConvertType,
+  convert,
+} from "./api/convert.js";
 export type { Generation, GenerationResult, Part } from "./api/generation.js";
 export { type InspectedTensor, type Inspection, inspect } from "./api/inspect.js";
 export { type LoadOptions, load } from "./api/load.js";
@@ -23,6 +30,8 @@ export {
   UnsupportedError,
 } from "./errors.js";
 export type { MetadataValue, ModelConfig } from "./formats/checkpoint.js";
+export type { Sink } from "./formats/gguf-writer.js";
+export type { WeightErrors } from "./formats/requantize.js";
 export type { Source } from "./formats/source.js";
 export type { EndedBy } from "./generate/generate-tokens.js";
 export { type Build, builds } from "./memory/choose-build.js";

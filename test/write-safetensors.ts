@@ -80,7 +80,7 @@ export async function huggingFaceTensors(checkpoint: Checkpoint): Promise<Safete
   }));
 }
 
-function huggingFaceName(name: string): string {
+export function huggingFaceName(name: string): string {
   return name
     .replace(/^blk/, "model.layers")
     .replace("token_embd", "model.embed_tokens")

@@ -27,9 +27,11 @@ import type {
   StreamOptions,
   Tokenizer,
   UnigramTies,
+  VocabularyData,
 } from "./tokenizer.js";
 import { decodeUtf8, encodeUtf8 } from "./utf8.js";
 import { Utf16Offsets } from "./utf16-offsets.js";
+import { vocabularyData } from "./vocabulary.js";
 
 /**
  * The longest text, in bytes of UTF-8. Spaces take three bytes once they are escaped, and positions in the result
@@ -145,6 +147,10 @@ export class SentencePieceTokenizer implements Tokenizer {
     const bytes = encodeUtf8(piece);
     const id = this.#table.find(bytes, 0, bytes.length, hashOf(bytes, 0, bytes.length));
     return id < 0 ? undefined : id;
+  }
+
+  vocabulary(): VocabularyData {
+    return vocabularyData(this.#model);
   }
 
   /** Gives each id with its place: in the part's normalized text, or in the input where it is a special token. */

@@ -52,6 +52,14 @@ export interface Tokenizer {
   /** The id of a piece, whatever its type. Undefined for a piece that the vocabulary does not have. */
   id(piece: string): number | undefined;
 
+  /**
+   * The vocabulary as plain data with GGUF's fields, from which `openTokenizer` makes the same tokenizer again.
+   *
+   * @throws UnsupportedTokenizerError for a vocabulary that these fields cannot say: one that is no BPE with byte fallback, or
+   *   rewrites the text.
+   */
+  vocabulary(): VocabularyData;
+
   /** Ids run from 0 to vocabSize - 1. */
   readonly vocabSize: number;
   /** Begin of sequence. Undefined where the vocabulary has none. */

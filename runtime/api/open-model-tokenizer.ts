@@ -1,5 +1,6 @@
 import { openTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import { ModelError } from "../errors.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
 import { openGguf } from "../formats/gguf.js";
 import { readVocabulary } from "../formats/gguf-vocabulary.js";
 import { isLlama2c, llama2cHeadBytes } from "../formats/llama2c.js";
@@ -55,9 +56,9 @@ const besideNames = ["tokenizer.bin", "tokenizer.model", "tokenizer.json"];
 
 /**
  * The tokenizer in the folder of a model that has none of its own; where there are several, the first of `vocabSize` pieces.
- * Throws a ModelError where there is none.
+ * Undefined where there is none.
  */
-export async function tokenizerBeside(model: Source, vocabSize?: number): Promise<Tokenizer> {
+export async function findTokenizerBeside(model: Source, vocabSize?: number): Promise<Tokenizer | undefined> {
   let first: Tokenizer | undefined;
   for (const name of besideNames) {
     const file = await model.sibling?.(name);
@@ -66,8 +67,22 @@ export async function tokenizerBeside(model: Source, vocabSize?: number): Promis
     if (vocabSize === undefined || tokenizer.vocabSize === vocabSize) return tokenizer;
     first ??= tokenizer;
   }
-  if (first) return first;
+  return first;
+}
+
+/** Like findTokenizerBeside. Throws a ModelError where there is none. */
+export async function tokenizerBeside(model: Source, vocabSize?: number): Promise<Tokenizer> {
+  const tokenizer = await findTokenizerBeside(model, vocabSize);
+  if (tokenizer) return tokenizer;
   throw new ModelError(
     `Cannot turn text into tokens: ${model.name} has no vocabulary; name a tokenizer file, or put it beside the model as ${besideNames.join(", ")}`,
+  );
+}
+
+/** The tokenizer, if it has as many pieces as the model; else throws a ModelError. */
+export function fitting(tokenizer: Tokenizer, name: string, { config, source }: Checkpoint): Tokenizer {
+  if (tokenizer.vocabSize === config.vocabSize) return tokenizer;
+  throw new ModelError(
+    `Cannot use the tokenizer ${name}: expected ${config.vocabSize} pieces, as ${source.name} has, found ${tokenizer.vocabSize}`,
   );
 }

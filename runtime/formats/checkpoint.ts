@@ -81,6 +81,8 @@ export interface Checkpoint {
   readonly architecture: "llama";
   readonly config: ModelConfig;
   readonly metadata: ReadonlyMap<string, MetadataValue>;
+  /** The type that each of these has in the file, where that says so: GGUF's types, such as `u32` and `string[]`. */
+  readonly metadataTypes?: ReadonlyMap<string, string>;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Undefined where the tokenizer is a file of its own (llama2.c), or the GGUF has none. */
   readonly vocabulary: Vocabulary | undefined;

@@ -43,6 +43,7 @@ export function ggufCheckpoint(gguf: Gguf): Checkpoint {
     architecture: "llama",
     config,
     metadata: gguf.metadata,
+    metadataTypes: gguf.metadataTypes,
     tensors,
     vocabulary,
     special,

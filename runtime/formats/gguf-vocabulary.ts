@@ -1,4 +1,5 @@
 import type { Vocabulary } from "./checkpoint.js";
+import { defined } from "./defined.js";
 import type { Gguf } from "./gguf.js";
 import { booleanAt, integerAt, modelError, numbersAt, stringAt, stringsAt } from "./gguf-values.js";
 
@@ -84,11 +85,4 @@ function findEndOfTurn(
     (token, i) => (types[i] === control || types[i] === userDefined) && endOfTurn.includes(token),
   );
   return id === -1 ? undefined : id;
-}
-
-/** The fields that are not undefined. */
-function defined<T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: NonNullable<T[K]>;
-  };
 }

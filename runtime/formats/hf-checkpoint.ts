@@ -1,6 +1,7 @@
 import { FormatError, ModelError, UnsupportedError } from "../errors.js";
 import { quoted } from "./byte-cursor.js";
 import type { Checkpoint, MetadataValue, ModelConfig, TensorInfo } from "./checkpoint.js";
+import { defined } from "./defined.js";
 import { fieldReader, readHuggingFaceConfig } from "./hf-config.js";
 import { readInterleaved } from "./hf-rotation.js";
 import { joinSources } from "./join-sources.js";
@@ -239,10 +240,5 @@ async function readSpecial(
   };
   const [bos] = idsOf("bos_token_id");
   const [eos, ...others] = idsOf("eos_token_id");
-  const eot = others.at(-1);
-  return {
-    ...(bos !== undefined && { bos }),
-    ...(eos !== undefined && { eos }),
-    ...(eot !== undefined && { eot }),
-  };
+  return defined({ bos, eos, eot: others.at(-1) });
 }
