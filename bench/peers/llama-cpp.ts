@@ -6,6 +6,8 @@ export interface LlamaCpp {
   logitsOf(ids: readonly number[]): Promise<Float32Array[]>;
   /** Logits of the next position, after feeding one more id. */
   step(id: number): Promise<Float32Array>;
+  /** The ids of a text, without bos. */
+  tokenize(text: string): number[];
   /** Back to position 0. */
   restart(): Promise<void>;
   close(): Promise<void>;
@@ -49,6 +51,7 @@ export async function openLlamaCpp(
   return {
     logitsOf: feed,
     step: async (id) => (await feed([id]))[0]!,
+    tokenize: (text) => model.tokenize(text, false),
     restart: () => sequence.clearHistory(),
     close: () => model.dispose(),
   };
