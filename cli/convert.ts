@@ -12,8 +12,8 @@ const options = {
 
 const help = `cria convert IN OUT [--tokenizer FILE] [--json]
 
-Writes a model as one GGUF, weights in the types they have. IN is a folder in Hugging Face's form (config.json, safetensors), a
-llama2.c checkpoint, or a GGUF, also the first of several parts. OUT appears when it is complete. The vocabulary is the model's own,
+Writes a model as one GGUF, weights in the types they have. IN is a folder in Hugging Face's form (config.json, safetensors) or
+Meta's (params.json, consolidated.00.pth), a llama2.c checkpoint, or a GGUF, also the first of several parts. OUT appears when it is complete. The vocabulary is the model's own,
 or that of the tokenizer.model, tokenizer.json or tokenizer.bin beside it.
 
   --tokenizer FILE  the vocabulary of another file

@@ -14,8 +14,8 @@ export const modelOptions = {
 export const modelOptionsHelp = `
   --tokenizer FILE     the vocabulary of another file: a SentencePiece model, a tokenizer.json, a llama2.c
                        tokenizer.bin or a GGUF
-                       (default: the model's own; for a llama2.c checkpoint the tokenizer.bin or
-                       tokenizer.model beside it)
+                       (default: the model's own; for a llama2.c checkpoint or a folder the tokenizer.bin,
+                       tokenizer.model or tokenizer.json beside it)
   --context N          positions that the text may have, prompt included (default: the model's, 4096 at most)
   --cache TYPE         how keys and values are kept: f32, f16 or q8_0 (default f16)
   --threads N          threads to compute with, 1 to 64; the results are the same (default: one for each core, 16 at
@@ -41,7 +41,7 @@ export function modelArgument(positionals: readonly string[], command: string, e
   const model = onePositional(positionals, "model", advice);
   if (model) return model;
   throw new UsageError(
-    `expected a model, found none; name a GGUF or llama2.c file, or "tiny" for the bundled model: cria ${command} ${example}`,
+    `expected a model, found none; name a GGUF, a folder of Hugging Face's or Meta's files or a llama2.c file, or "tiny" for the bundled model: cria ${command} ${example}`,
   );
 }
 

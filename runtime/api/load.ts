@@ -29,7 +29,7 @@ export interface LoadOptions {
   readonly threads?: number | undefined;
   /**
    * A SentencePiece model, a tokenizer.json, a llama2.c tokenizer.bin or a GGUF, for models that carry no vocabulary. Default: the model's own; for
-   * a llama2.c checkpoint or a folder in Hugging Face's form, the tokenizer.bin, tokenizer.model or tokenizer.json beside it.
+   * a llama2.c checkpoint or a folder in Hugging Face's or Meta's form, the tokenizer.bin, tokenizer.model or tokenizer.json beside it.
    */
   readonly tokenizer?: SourceLike | undefined;
   /**
@@ -59,7 +59,8 @@ const optionNames = [
 const DEFAULT_CONTEXT = 4096;
 
 /**
- * Opens a model, a GGUF, a folder in Hugging Face's form or a llama2.c checkpoint, and loads its weights; without a source, those of the bundled model, "tiny".
+ * Opens a model, a GGUF (also the first of several parts), a folder in Hugging Face's or Meta's form, or a llama2.c checkpoint, and
+ * loads its weights; without a source, those of the bundled model, "tiny".
  *
  * Throws TypeError or RangeError for wrong options, FormatError for bytes that are no model or a damaged one, UnsupportedError for
  * what this version cannot run, ModelError for a model that contradicts itself, NumericError for weights that are no numbers,

@@ -13,7 +13,7 @@ const MAX_TOKENIZER_BYTES = 2 ** 28;
 
 /**
  * The tokenizer in a file: a SentencePiece model, a tokenizer.json, a llama2.c tokenizer.bin, or a GGUF of any architecture, of which
- * only the header is read. For a model whose tokenizer is a file of its own (llama2.c, a folder in Hugging Face's form) it is the one
+ * only the header is read. For a model whose tokenizer is a file of its own (llama2.c, a folder in Hugging Face's or Meta's form) it is the one
  * in the file beside it.
  *
  * Throws a TokenizerError or FormatError for bytes that are none or a damaged one, a ModelError for a model without a vocabulary, and
@@ -23,7 +23,8 @@ export async function openModelTokenizer(from: SourceLike): Promise<Tokenizer> {
   const source = await openSource(from);
   try {
     const head = await source.read(0, Math.min(llama2cHeadBytes, source.size));
-    const isBeside = isLlama2c(head) || isSafetensors(head) || isMainFile(source);
+    const isBeside =
+      isLlama2c(head) || isSafetensors(head) || isMainFile(source) || source.name.endsWith(".pth");
     return isBeside ? await tokenizerBeside(source) : await readTokenizer(source);
   } finally {
     await source.close();

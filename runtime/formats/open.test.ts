@@ -49,7 +49,7 @@ describe("openCheckpoint() of what is no model", () => {
     await expect(openCheckpoint(bytesSource(file, "model"))).rejects.toThrow(FormatError);
     await expect(openCheckpoint(bytesSource(file, "model"))).rejects.toThrow(message);
     await expect(openCheckpoint(bytesSource(file, "model"))).rejects.toThrow(
-      /^Cannot open model: .*expected GGUF, Hugging Face's files or llama2\.c$/,
+      /^Cannot open model: .*expected GGUF, Hugging Face's or Meta's files, or llama2\.c$/,
     );
   });
 

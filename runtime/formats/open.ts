@@ -6,13 +6,15 @@ import { ggufCheckpoint } from "./gguf-checkpoint.js";
 import { joinGgufParts } from "./gguf-split.js";
 import { isHuggingFace, openHuggingFace } from "./hf-checkpoint.js";
 import { isLlama2c, llama2cHeadBytes, openLlama2c } from "./llama2c.js";
+import { isMetaParams, openMeta } from "./meta-checkpoint.js";
 import { isSafetensors } from "./safetensors.js";
 import type { Source } from "./source.js";
 import { readJson } from "./strict-json.js";
 
 /**
- * Opens a checkpoint of any format, told by its first bytes: GGUF, in parts as well; a file of a folder in Hugging Face's form;
- * llama2.c's versions 0 to 2. Only the headers are read. The source stays the caller's, who closes it when the checkpoint is no longer read from, or when this rejects.
+ * Opens a checkpoint of any format, told by its first bytes: GGUF, in parts as well; a file of a folder in Hugging Face's or
+ * Meta's form; llama2.c's versions 0 to 2. Only the headers are read. The source stays the caller's, who closes it when the
+ * checkpoint is no longer read from, or when this rejects.
  *
  * @throws FormatError for files that are no model, or are damaged
  * @throws ModelError for a model that cannot be
@@ -25,9 +27,14 @@ export async function openCheckpoint(source: Source): Promise<Checkpoint> {
   // before asking what it looks like: llama2.c's version 0 has no magic, and a dim of 640 looks like a Python pickle
   if (isLlama2c(head)) return openLlama2c(source);
   if (isSafetensors(head)) return openHuggingFace(source);
-  if (startsWith(head, "{") && isHuggingFace(await readJson(source))) return openHuggingFace(source);
+  if (startsWith(head, "PK") && source.name.endsWith(".pth")) return openMeta(source);
+  if (startsWith(head, "{")) {
+    const json = await readJson(source);
+    if (isHuggingFace(json)) return openHuggingFace(source);
+    if (isMetaParams(json)) return openMeta(source);
+  }
   throw new FormatError(
-    `Cannot open ${source.name}: not a model; ${describeHead(head)}, expected GGUF, Hugging Face's files or llama2.c`,
+    `Cannot open ${source.name}: not a model; ${describeHead(head)}, expected GGUF, Hugging Face's or Meta's files, or llama2.c`,
   );
 }
 
