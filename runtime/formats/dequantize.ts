@@ -1,4 +1,4 @@
-import { bfloatToNumber, halfToNumber } from "./floats.js";
+import { halfToNumber } from "./floats.js";
 import { ggmlTypeNamed } from "./ggml-types.js";
 import type { TensorType } from "./tensor-types.js";
 
@@ -21,6 +21,7 @@ export type DequantizableType = TensorType | "Q4_1";
 
 /** The weights in these bytes, whole blocks of the type. */
 export function dequantize(type: DequantizableType, bytes: Uint8Array): Float32Array {
+  if (type === "F32" || type === "F16" || type === "BF16") return floats[type](bytes.slice());
   const { blockSize, blockBytes } = ggmlTypeNamed(type);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const weights = new Float32Array((bytes.length / blockBytes) * blockSize);
@@ -30,6 +31,23 @@ export function dequantize(type: DequantizableType, bytes: Uint8Array): Float32A
   return weights;
 }
 
+/** Weights that stand singly, given bytes of their own, aligned; little-endian, as typed arrays are wherever WebAssembly runs. */
+const floats = {
+  F32: ({ buffer }: Uint8Array<ArrayBuffer>) => new Float32Array(buffer),
+  F16({ buffer }: Uint8Array<ArrayBuffer>) {
+    const bits = new Uint16Array(buffer);
+    const weights = new Float32Array(bits.length);
+    for (let i = 0; i < bits.length; i++) weights[i] = halfToNumber(bits[i]!);
+    return weights;
+  },
+  BF16({ buffer }: Uint8Array<ArrayBuffer>) {
+    const upperHalves = new Uint16Array(buffer);
+    const words = new Uint32Array(upperHalves.length);
+    for (let i = 0; i < words.length; i++) words[i] = upperHalves[i]! << 16;
+    return new Float32Array(words.buffer);
+  },
+};
+
 type BlockReader = (view: DataView, at: number, weights: Float32Array, out: number) => void;
 
 /** The sixteen levels of IQ4_NL (`kvalues_iq4nl`). */
@@ -37,16 +55,7 @@ const iq4Levels = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 
 
 const halfAt = (view: DataView, at: number) => halfToNumber(view.getUint16(at, true));
 
-const readers: Readonly<Record<DequantizableType, BlockReader>> = {
-  F32(view, at, weights, out) {
-    weights[out] = view.getFloat32(at, true);
-  },
-  F16(view, at, weights, out) {
-    weights[out] = halfAt(view, at);
-  },
-  BF16(view, at, weights, out) {
-    weights[out] = bfloatToNumber(view.getUint16(at, true));
-  },
+const readers: Readonly<Record<Exclude<DequantizableType, keyof typeof floats>, BlockReader>> = {
   Q8_0(view, at, weights, out) {
     const d = halfAt(view, at);
     for (let j = 0; j < 32; j++) weights[out + j] = d * view.getInt8(at + 2 + j);

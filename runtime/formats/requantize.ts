@@ -100,8 +100,9 @@ function checkFinite(
   firstRow: number,
   expected: string,
 ): void {
-  const bad = weights.findIndex((weight) => !Number.isFinite(weight));
-  if (bad < 0) return;
+  let bad = 0;
+  while (bad < weights.length && Number.isFinite(weights[bad])) bad++;
+  if (bad === weights.length) return;
   const row = firstRow + Math.floor(bad / shape.at(-1)!);
   throw new NumericError(
     `Cannot quantize ${source.name}: ${name} holds an infinity or a NaN in row ${grouped(row)}; ${expected}`,
