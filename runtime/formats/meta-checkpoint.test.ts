@@ -90,7 +90,7 @@ describe("Meta's release, in two shards that PyTorch wrote", () => {
       for (let begin = 0; begin <= rows; begin++) {
         for (let end = begin; end <= rows; end++) {
           const found = await checkpoint.readRows(tensor, begin, end);
-          expect(found).toEqual(whole.slice(begin * stride, end * stride));
+          expect(Buffer.compare(found, whole.subarray(begin * stride, end * stride))).toBe(0);
         }
       }
       await expect(checkpoint.readRows(tensor, 0, rows + 1)).rejects.toThrow(RangeError);
