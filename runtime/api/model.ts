@@ -1,4 +1,5 @@
 import type { Tokenizer } from "../../tokenizer/index.js";
+import { checkCount, checkNames } from "../check-options.js";
 import { ModelError } from "../errors.js";
 import type { ModelConfig } from "../formats/checkpoint.js";
 import { generateTokens } from "../generate/generate-tokens.js";
@@ -11,8 +12,9 @@ import type { Build } from "../memory/choose-build.js";
 import type { CacheType } from "../memory/kv-cache.js";
 import { packedTypes } from "../memory/plan.js";
 import type { Llama } from "../model/llama.js";
-import { nonFiniteLogit } from "../sampling/non-finite-logit.js";
-import { createSampler } from "../sampling/sampler.js";
+import { checkFinite } from "../sampling/check-finite.js";
+import { type SamplerOptions, samplerOptionNames } from "../sampling/options.js";
+import { createSampler, type Sampler } from "../sampling/sampler.js";
 import {
   createGeneration,
   type Generation,
@@ -20,17 +22,10 @@ import {
   generationResult,
   type Part,
 } from "./generation.js";
-import { checkCount, checkNames } from "./options.js";
 
-export interface GenerateOptions {
+export interface GenerateOptions extends SamplerOptions {
   /** Most tokens to generate. Default: as many as the context holds. */
   readonly maxTokens?: number | undefined;
-  /** Divides the logits: below 1 the likely gets likelier. 0 always takes the likeliest token. Default 0.8. */
-  readonly temperature?: number | undefined;
-  /** Only this many of the likeliest tokens may be drawn; 0 is no limit. Default 40. */
-  readonly topK?: number | undefined;
-  /** Only the likeliest tokens that together have this probability may be drawn; 1 is no limit. Default 0.95. */
-  readonly topP?: number | undefined;
   /** An integer from 0 to 2^53 - 1: the same seed gives the same text, on every machine. Default: a random one, told in the result. */
   readonly seed?: number | undefined;
   /** Ends the generation within a step; the iteration rejects with its reason. */
@@ -142,6 +137,22 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
   const idsOf = (prompt: string | readonly number[]) =>
     typeof prompt === "string" ? tokenize(prompt) : prompt;
 
+  const texts = new Map<number, string>();
+
+  /** The text of a token within a text; empty without a tokenizer. */
+  function textOf(id: number): string {
+    let text = texts.get(id);
+    if (text === undefined) {
+      try {
+        text = tokenizer().decode([id], { continues: true });
+      } catch {
+        text = "";
+      }
+      texts.set(id, text);
+    }
+    return text;
+  }
+
   /** Text of the continuation: what decoding it adds to the decoded prompt. Without a tokenizer there is none. */
   function continuation(prompt: readonly number[]): { push(id: number): string; end(): string } {
     let decoder: ReturnType<Tokenizer["decoder"]>;
@@ -176,7 +187,7 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
     pace: Pace,
     promptTokens: readonly number[],
     maxTokens: number,
-    sample: (logits: Float32Array) => number,
+    sample: Sampler,
     seed: number,
   ): AsyncGenerator<Part, GenerationResult, undefined> {
     checkIds(engine, promptTokens);
@@ -221,15 +232,15 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
     },
     tokenize,
     generate(prompt, options = {}) {
-      checkNames("generate", options, ["maxTokens", "temperature", "topK", "topP", "seed", "signal"]);
+      checkNames("generate", options, ["maxTokens", ...samplerOptionNames, "signal"]);
       checkCount("generate", "maxTokens", options.maxTokens, 0);
-      const { temperature, topK, topP, seed = randomSeed() } = options;
-      const sample = createSampler({ temperature, topK, topP, seed });
+      const { maxTokens = Number.POSITIVE_INFINITY, signal, seed = randomSeed(), ...sampling } = options;
+      const sample = createSampler({ ...sampling, seed }, { vocabSize: config.vocabSize, textOf });
       alive("generate");
       const own = copied(prompt);
       return createGeneration(() =>
-        inTurn("generate", options.signal, (engine, pace) =>
-          write(engine, pace, idsOf(own), options.maxTokens ?? Number.POSITIVE_INFINITY, sample, seed),
+        inTurn("generate", signal, (engine, pace) =>
+          write(engine, pace, idsOf(own), maxTokens, sample, seed),
         ),
       );
     },
@@ -301,8 +312,7 @@ async function* finite(
   rows: AsyncGenerator<Float32Array, void, undefined>,
 ): AsyncGenerator<Float32Array, void, undefined> {
   for await (const logits of rows) {
-    const bad = logits.findIndex((logit) => !Number.isFinite(logit));
-    if (bad >= 0) throw nonFiniteLogit(bad, logits[bad]!);
+    checkFinite(logits);
     yield logits;
   }
 }

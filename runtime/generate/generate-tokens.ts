@@ -1,5 +1,6 @@
 import { forward } from "../model/forward.js";
 import type { Llama } from "../model/llama.js";
+import type { Sampler } from "../sampling/sampler.js";
 import type { Pace } from "./pace.js";
 import { checkIds, logitsByPosition } from "./positions.js";
 
@@ -17,8 +18,7 @@ export interface TokenTimings {
 }
 
 export interface GenerateTokensOptions {
-  /** Chooses the next id from logits f32[vocabSize]. */
-  readonly sample: (logits: Float32Array) => number;
+  readonly sample: Sampler;
   /** Ids at which the text ends; they are not part of it. */
   readonly stops: ReadonlyMap<number, "eos" | "eot" | "bos">;
   readonly maxTokens: number;
@@ -46,10 +46,12 @@ export async function* generateTokens(
   let decodeMs = 0;
   let decodeSteps = 0;
   const end = (endedBy: EndedBy) => ({ endedBy, timings: { promptMs, decodeMs, decodeSteps } });
+  const tokens = [...prompt];
   for (let count = 0; count < maxTokens; count++) {
-    const id = sample(logits!);
+    const id = sample(logits!, tokens);
     const stop = stops.get(id);
     if (stop) return end(stop);
+    tokens.push(id);
     yield id;
     const position = prompt.length + count;
     if (position === contextLength) return end("context");

@@ -1,16 +1,17 @@
-import { exp } from "../math.js";
+import { expOfNegative } from "../math.js";
+import { largestLogit } from "./greedy.js";
 
 /**
- * Probabilities of the candidates at a temperature, in their order.
+ * Probabilities of the candidates at a temperature, which divides the logits:
  *
- *   p[i] = e^((logits[ids[i]] - logits[ids[0]]) / temperature) / sum over j of the same
+ *   p[id] = e^((logits[id] - max) / temperature) / sum over the candidates of the same
  *
  *   logits       f32[vocabSize]
- *   ids          u32[n], the largest logit first
+ *   ids          u32[n], the candidates
  *   temperature  > 0
- *   out          f64[at least n], scratch: its first n elements are the result
+ *   out          f64[vocabSize], the result: p at the candidates' ids; the others are left as they are
  *
- * In float64 with our own exp, summed in order, so that every engine gives the same bits.
+ * In float64 with our own exp, summed in the order of `ids`, so that every engine gives the same bits.
  */
 export function softmax(
   logits: Float32Array,
@@ -18,14 +19,14 @@ export function softmax(
   temperature: number,
   out: Float64Array,
 ): Float64Array {
-  const probabilities = out.subarray(0, ids.length);
-  const max = logits[ids[0]!]!;
+  const max = largestLogit(logits, ids);
   let sum = 0;
   for (let i = 0; i < ids.length; i++) {
-    const weight = exp((logits[ids[i]!]! - max) / temperature);
-    probabilities[i] = weight;
+    const id = ids[i]!;
+    const weight = expOfNegative((logits[id]! - max) / temperature);
+    out[id] = weight;
     sum += weight;
   }
-  for (let i = 0; i < ids.length; i++) probabilities[i]! /= sum;
-  return probabilities;
+  for (let i = 0; i < ids.length; i++) out[ids[i]!]! /= sum;
+  return out;
 }

@@ -1,32 +1,25 @@
-import { nonFiniteLogit } from "./non-finite-logit.js";
-
 /**
- * The ids of the k largest logits, best first: the higher logit, and among equal ones the lower id.
+ * The candidates with the k largest logits, best first: the higher logit, and among equal ones the lower id.
  *
  *   logits  f32[vocabSize]
- *   ids     u32[at least k], scratch: its first k elements are the result
+ *   ids     u32[n], the candidates
+ *   k       >= 1; all of them where they are fewer
  *
  * One pass with a heap of the k best so far, the worst of them at its root: nearly every logit is turned away by one
- * comparison. Throws a NumericError when a logit is NaN or infinite.
+ * comparison.
  */
-export function topK(logits: Float32Array, k: number, ids: Uint32Array): Uint32Array {
-  const heap = ids.subarray(0, Math.min(k, logits.length));
+export function topK(logits: Float32Array, ids: Uint32Array, k: number): Uint32Array {
+  const heap = ids.subarray(0, k);
   const size = heap.length;
-
-  for (let id = 0; id < size; id++) {
-    if (!Number.isFinite(logits[id]!)) throw nonFiniteLogit(id, logits[id]!);
-    heap[id] = id;
-  }
   for (let node = (size >> 1) - 1; node >= 0; node--) siftDown(logits, heap, node, size);
 
-  for (let id = size; id < logits.length; id++) {
-    const logit = logits[id]!;
-    if (!Number.isFinite(logit)) throw nonFiniteLogit(id, logit);
-    // Not >=: ids ascend, so that of equal logits the one already kept has the lower id.
-    if (logit > logits[heap[0]!]!) {
-      heap[0] = id;
-      siftDown(logits, heap, 0, size);
-    }
+  let worst = logits[heap[0]!]!;
+  for (let i = size; i < ids.length; i++) {
+    const id = ids[i]!;
+    if (logits[id]! < worst || isWorse(logits, id, heap[0]!)) continue;
+    heap[0] = id;
+    siftDown(logits, heap, 0, size);
+    worst = logits[heap[0]!]!;
   }
 
   // Heapsort: the worst goes to the end, the worst of the rest before it, and so on.
