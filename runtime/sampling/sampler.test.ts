@@ -1,4 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
+import { chiSquareQuantile, compareDraws, type Distribution } from "../../test/llama-cpp-distributions.js";
+import recorded from "../../test/llama-cpp-distributions.json" with { type: "json" };
 import { distribution, type Likely, normalized, twins } from "../../test/sampling-twins.js";
 import { NumericError } from "../errors.js";
 import type { SamplerOptions } from "./options.js";
@@ -30,8 +32,7 @@ function chiSquareOf(
     (sum, { id, p }) => sum + ((counts.get(id) ?? 0) - 1e5 * p) ** 2 / (1e5 * p),
     0,
   );
-  const degrees = expected.length - 1;
-  return statistic / (degrees * (1 - 2 / (9 * degrees) + 3.09 * Math.sqrt(2 / (9 * degrees))) ** 3); // Wilson and Hilferty
+  return statistic / chiSquareQuantile(expected.length - 1);
 }
 
 /** What a temperature makes of tokens that have been narrowed down at temperature 1. */
@@ -105,6 +106,16 @@ describe("100,000 draws follow the closed form", () => {
     expect(surprising.length).toBeLessThan(24);
     const options = { temperature: 0.9, mirostat: { tau: 2, eta: 0 } };
     expect(chiSquareOf(options, at(0.9, surprising))).toBeLessThan(1);
+  });
+});
+
+// stories260K's logits after two texts, and what llama.cpp makes of them: recorded by bench/peers/sampling.ts
+describe(`100,000 draws follow the probabilities of ${recorded.by}`, () => {
+  const logits: Readonly<Record<string, number[]>> = recorded.logits;
+  it.each(recorded.distributions as unknown as readonly Distribution[])("$name", (distribution) => {
+    const { excess, strangers } = compareDraws(distribution, logits[distribution.text]!);
+    expect(strangers).toEqual([]);
+    expect(excess).toBeLessThan(1);
   });
 });
 
