@@ -39,6 +39,11 @@ describe("parseArguments()", () => {
     });
   });
 
+  it("collects the values of an option that may be given several times", () => {
+    const table = { stop: { type: "string", multiple: true } } as const;
+    expect(parseArguments(["--stop", "-a", "--stop=b"], table).values).toEqual({ stop: ["-a", "b"] });
+  });
+
   it("takes --help and -h for every command", () => {
     expect(parseArguments(["--help"], options).values.help).toBe(true);
     expect(parseArguments(["-h"], options).values.help).toBe(true);
@@ -95,9 +100,16 @@ describe("the readers of values", () => {
     },
   );
 
+  it("take numbers below 0 where these are allowed", () => {
+    expect(["-1", "-0.5", "2", "-1e3"].map((text) => decimal("-t", text, { least: -Infinity }))).toEqual([
+      -1, -0.5, 2, -1000,
+    ]);
+    expect(() => decimal("-t", "--1", { least: -Infinity })).toThrow('-t: expected a number, found "--1"');
+  });
+
   it("refuse values beyond their bounds", () => {
     expect(() => integer("-n", "0", 1)).toThrow("an integer, 1 or more");
-    expect(() => decimal("-t", "1.01", 1)).toThrow("a number from 0 to 1");
+    expect(() => decimal("-t", "1.01", { most: 1 })).toThrow("a number from 0 to 1");
     expect(() => oneOf("-o", "c", ["a", "b"])).toThrow('-o: expected a or b, found "c"');
     expect(() => fileName("-f", "--all")).toThrow("the name of a file");
     expect(() => onePositional(["a", "b"], "model")).toThrow('expected one model, found "a" and "b"');

@@ -7,11 +7,18 @@ export class UsageError extends Error {
 
 /** A command's options by their long names. */
 export type OptionTable = Readonly<
-  Record<string, { readonly type: "string" | "boolean"; readonly short?: string }>
+  Record<
+    string,
+    { readonly type: "string" | "boolean"; readonly short?: string; readonly multiple?: boolean }
+  >
 >;
 
-type Values<T extends OptionTable> = {
-  readonly [Name in keyof T]?: T[Name]["type"] extends "boolean" ? boolean : string;
+export type Values<T extends OptionTable> = {
+  readonly [Name in keyof T]?: T[Name]["type"] extends "boolean"
+    ? boolean
+    : T[Name] extends { readonly multiple: true }
+      ? readonly string[]
+      : string;
 };
 
 /** Every command has this one. */
@@ -96,14 +103,19 @@ export function integers(option: string, text: string | undefined, least: number
   });
 }
 
-/** A number from 0 to `most`, written in decimal. */
-export function decimal(option: string, text: string | undefined, most = Infinity): number | undefined {
+/** A number from `least` to `most`, written in decimal. */
+export function decimal(
+  option: string,
+  text: string | undefined,
+  { least = 0, most = Infinity }: { readonly least?: number; readonly most?: number } = {},
+): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (!/^(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) || !Number.isFinite(value) || value > most) {
-    throw unlike(option, most === Infinity ? "a number, 0 or more" : `a number from 0 to ${most}`, text);
-  }
-  return value;
+  const isNumber = /^-?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) && Number.isFinite(value);
+  if (isNumber && value >= least && value <= most) return value;
+  const bounds =
+    most < Infinity ? ` from ${least} to ${most}` : least > -Infinity ? `, ${least} or more` : "";
+  throw unlike(option, `a number${bounds}`, text);
 }
 
 export function oneOf<T extends string>(

@@ -108,6 +108,14 @@ describe("cria logits", () => {
     expect(rows.slice(1).map(([id, piece]) => [id, piece])).toEqual(
       ids.map((id) => [String(id), tokenizer.piece(id)]),
     );
+    // bars of eighths of a character, the likeliest's 32 characters long
+    const bars = stdout
+      .trimEnd()
+      .split("\n")
+      .slice(1)
+      .map((line) => /[█▏▎▍▌▋▊▉]*$/.exec(line)![0]);
+    const eighths = bars.map((bar) => [...bar].reduce((sum, char) => sum + " ▏▎▍▌▋▊▉█".indexOf(char), 0));
+    expect(eighths).toEqual(ids.map((id) => Math.round((256 * exps[id]!) / exps[ids[0]!]!)));
     const { stdout: withoutPieces } = await criaInProcess([
       "logits",
       bare,

@@ -1,6 +1,13 @@
 import type { Model } from "../runtime/index.js";
 import { fileName, integer, type OptionTable, parseArguments, tokenIds, UsageError } from "./arguments.js";
-import { loadModel, loadOptions, modelArgument, modelOptions, modelOptionsHelp } from "./model-options.js";
+import {
+  loadModel,
+  loadOptions,
+  modelArgument,
+  modelOptions,
+  modelOptionsHelp,
+  pieces,
+} from "./model-options.js";
 import { interruptSignal, write } from "./output.js";
 import { table } from "./table.js";
 import { writeFileAtOnce } from "./write-file.js";
@@ -25,7 +32,8 @@ piece of the vocabulary.
   --tokens IDS         token ids instead, between commas; nothing is added to them
   --all                the logits of every position, one after the other
   -o, --output FILE    where to write (default: standard output, unless that is a terminal); FILE appears when it is complete
-  --top K              show the K likeliest pieces instead: id, piece, probability, logit
+  --top K              show the K likeliest pieces instead: id, piece, probability, logit, and a bar, the likeliest's
+                       the longest
   --json               with --top, one JSON object: promptTokens, top${modelOptionsHelp}
 `;
 
@@ -100,16 +108,13 @@ async function showTop(
     piece ?? "-",
     probability.toFixed(6),
     logit.toFixed(4),
+    bar(probability / top[0]!.probability),
   ]);
-  await write(table([["id", "piece", "probability", "logit"], ...rows], "rlrr"));
+  await write(table([["id", "piece", "probability", "logit", ""], ...rows], "rlrrl"));
 }
 
-/** The pieces by their ids: null where the model has no vocabulary that says. */
-function pieces(model: Model): (id: number) => string | null {
-  try {
-    const { tokenizer } = model;
-    return (id) => tokenizer.piece(id);
-  } catch {
-    return () => null;
-  }
+/** A bar of up to 32 characters, in steps of an eighth of one. */
+function bar(share: number): string {
+  const eighths = Math.round(share * 32 * 8);
+  return "█".repeat(eighths >> 3) + " ▏▎▍▌▋▊▉"[eighths & 7]!.trim();
 }

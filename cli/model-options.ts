@@ -65,3 +65,13 @@ export async function loadModel(
     line.clear();
   }
 }
+
+/** The pieces by their ids: null where the model has no vocabulary that says. */
+export function pieces(model: Model): (id: number) => string | null {
+  try {
+    const { tokenizer } = model;
+    return (id) => tokenizer.piece(id);
+  } catch {
+    return () => null;
+  }
+}

@@ -42,6 +42,92 @@ describe("cria run", () => {
     for (const value of Object.values(timings)) expect(value).toBeGreaterThan(0);
   });
 
+  it("takes every option of sampling, and hands it on", async () => {
+    const options = {
+      temperature: 0.9,
+      topK: 50,
+      topP: 0.9,
+      minP: 0.01,
+      typicalP: 0.95,
+      topNSigma: 3,
+      xtc: { probability: 0.4, threshold: 0.05 },
+      repetitionPenalty: 1.2,
+      frequencyPenalty: -0.1,
+      presencePenalty: 0.3,
+      penaltyLastN: 10,
+      dry: { multiplier: 1, base: 1.5, allowedLength: 1, lastN: 30, sequenceBreakers: ["x", "\n"] },
+      logitBias: { 40: -Infinity, 41: 2.5 },
+      seed: 9,
+      maxTokens: 20,
+    };
+    const flags =
+      "--temperature 0.9 --top-k 50 --top-p 0.9 --min-p 0.01 --typical-p 0.95 --top-n-sigma 3 --xtc-probability 0.4 " +
+      "--xtc-threshold 0.05 --repetition-penalty 1.2 --frequency-penalty -0.1 --presence-penalty 0.3 " +
+      "--penalty-last-n 10 --dry-multiplier 1 --dry-base 1.5 --dry-allowed-length 1 --dry-last-n 30 " +
+      "--dry-breaker x --dry-breaker=\n --logit-bias 40=-inf --logit-bias 41=2.5 --seed 9 -n 20";
+    const loaded = await load(model);
+    const expected = await loaded.generate("ab c", options);
+    const plain = await loaded.generate("ab c", { seed: 9, maxTokens: 20 });
+    expect(expected.tokens).not.toEqual(plain.tokens);
+    const run = async (args: string[]) =>
+      JSON.parse((await criaInProcess(["run", model, "-p", "ab c", "--json", ...args])).stdout).tokens;
+    expect(await run(flags.split(" "))).toEqual(expected.tokens);
+
+    const mirostat = { mirostat: { tau: 3, eta: 0.2 }, seed: 9, maxTokens: 20 };
+    expect(await run("--mirostat-tau 3 --mirostat-eta 0.2 --seed 9 -n 20".split(" "))).toEqual(
+      (await loaded.generate("ab c", mirostat)).tokens,
+    );
+  });
+
+  it("stops where a --stop text would begin, and says so", async () => {
+    const loaded = await load(model);
+    const { text } = await loaded.generate("ab c", { seed: 3, maxTokens: 20 });
+    const stop = text.slice(5, 7);
+    const args = [
+      "run",
+      model,
+      "-p",
+      "ab c",
+      "-n",
+      "20",
+      "--seed",
+      "3",
+      "--stop",
+      "never there",
+      "--stop",
+      stop,
+    ];
+    const { stdout, stderr } = await criaInProcess(args);
+    expect(stdout).toBe(`ab c${text.slice(0, text.indexOf(stop))}\n`);
+    expect(stderr).toContain(`${JSON.stringify(stop)} would have followed`);
+    const { endedBy, stopString, usage } = JSON.parse((await criaInProcess([...args, "--json"])).stdout);
+    expect([endedBy, stopString]).toEqual(["stopString", stop]);
+    expect(usage.totalTokens).toBe(usage.promptTokens + usage.completionTokens);
+  });
+
+  it("with --logprobs tells how likely the tokens and the likeliest ones were", async () => {
+    const loaded = await load(model);
+    const args = ["run", model, "-p", "ab", "-n", "4", "--seed", "3", "--logprobs", "2"];
+    const { logprobs, tokens } = JSON.parse((await criaInProcess([...args, "--json"])).stdout);
+    const parts = [];
+    for await (const part of loaded.generate("ab", { maxTokens: 4, seed: 3, logprobs: 2 })) parts.push(part);
+    const withPiece = ({ token, logprob }: { token: number; logprob: number }) => ({
+      token,
+      piece: loaded.tokenizer.piece(token),
+      logprob,
+    });
+    expect(logprobs).toEqual(
+      parts.slice(0, tokens.length).map(({ token, logprob, top }) => ({
+        ...withPiece({ token, logprob: logprob! }),
+        top: top!.map(withPiece),
+      })),
+    );
+    const { stderr } = await criaInProcess(args);
+    const first = logprobs[0].top[0];
+    expect(stderr).toMatch(/^piece +probability +likeliest\n/);
+    expect(stderr).toContain(`${(100 * Math.exp(first.logprob)).toFixed(1)} %`);
+  });
+
   it("shows a random seed that writes the same text again", async () => {
     const first = await criaInProcess(["run", model, "-p", "a"]);
     const seed = /seed (\d+)/.exec(first.stderr)![1]!;

@@ -1,7 +1,5 @@
-import { randomInt } from "node:crypto";
-import type { EndedBy, GenerationResult, Model } from "../runtime/index.js";
+import type { EndedBy, GenerationResult, Model, Part } from "../runtime/index.js";
 import {
-  decimal,
   integer,
   type OptionTable,
   onePositional,
@@ -9,18 +7,17 @@ import {
   tokenIds,
   UsageError,
 } from "./arguments.js";
-import { loadModel, loadOptions, modelOptions, modelOptionsHelp } from "./model-options.js";
+import { loadModel, loadOptions, modelOptions, modelOptionsHelp, pieces } from "./model-options.js";
 import { ClosedPipe, errorLine, grouped, Interrupted, interruptSignal, note, write } from "./output.js";
+import { generateOptions, samplingOptions, samplingOptionsHelp } from "./sampling-options.js";
+import { table } from "./table.js";
 
 const options = {
   prompt: { type: "string", short: "p" },
   "prompt-tokens": { type: "string" },
-  "max-tokens": { type: "string", short: "n" },
-  temperature: { type: "string" },
-  "top-k": { type: "string" },
-  "top-p": { type: "string" },
-  seed: { type: "string" },
+  logprobs: { type: "string" },
   json: { type: "boolean" },
+  ...samplingOptions,
   ...modelOptions,
 } as const satisfies OptionTable;
 
@@ -31,19 +28,15 @@ standard error. Ctrl-C stops it.
 
   -p, --prompt TEXT    the text to continue (default: none, the model begins one)
   --prompt-tokens IDS  token ids to continue instead, between commas; nothing is added to them, and they are not shown
-  -n, --max-tokens N   most tokens to write (default 256)
-  --temperature T      divides the logits; 0 always takes the likeliest token (default 0.8)
-  --top-k K            draw from the K likeliest tokens only; 0 is no limit (default 40)
-  --top-p P            draw from the likeliest tokens that have the probability P together; 1 is no limit (default 0.95)
-  --seed S             the same seed writes the same text (default: a random one, which is shown)
+  --logprobs N         tells of each token how likely it was, and the N likeliest tokens there, on standard error
   --json               one JSON object instead of the text: text (the continuation only), tokens, promptTokens,
-                       finishReason, seed, build, threads, layout, timings, endedBy${modelOptionsHelp}
+                       finishReason, seed, build, threads, layout, timings, endedBy, stopString, usage, and logprobs where asked for
+${samplingOptionsHelp}
+
+The model:${modelOptionsHelp}
 `;
 
 export const runCommand = { doing: "run", summary: "continue a text", help, execute };
-
-/** -n: two or three paragraphs. */
-const DEFAULT_MAX_TOKENS = 256;
 
 async function execute(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseArguments(args, options);
@@ -52,14 +45,8 @@ async function execute(args: readonly string[]): Promise<void> {
   if (ids && values.prompt !== undefined) {
     throw new UsageError("expected -p or --prompt-tokens, found both");
   }
-  const sampling = {
-    maxTokens: integer("-n", values["max-tokens"], 0) ?? DEFAULT_MAX_TOKENS,
-    temperature: decimal("--temperature", values.temperature),
-    topK: integer("--top-k", values["top-k"], 0),
-    topP: decimal("--top-p", values["top-p"], 1),
-    // drawn here, so that it can be told of a text that Ctrl-C has ended
-    seed: integer("--seed", values.seed, 0) ?? randomInt(2 ** 32),
-  };
+  const sampling = generateOptions(values);
+  const logprobs = integer("--logprobs", values.logprobs, 0);
   const loading = loadOptions(values);
   const path = onePositional(positionals, "model", "; a text is given with -p") ?? "tiny";
 
@@ -68,12 +55,16 @@ async function execute(args: readonly string[]): Promise<void> {
   const { build, threads, layout } = model;
   // as ids, so that a model that makes no tokenizer says so before anything is shown
   const prompt = ids ?? model.tokenize(values.prompt ?? "");
-  const generation = model.generate(prompt, { ...sampling, signal });
+  const generation = model.generate(prompt, { ...sampling, logprobs, signal });
+  const rows: LikelyRow[] = [];
 
   if (values.json) {
-    const { text, tokens, promptTokens, finishReason, endedBy, seed, timings } = await generation;
+    for await (const part of generation) rows.push(...likelyRow(model, part));
+    const { text, tokens, promptTokens, finishReason, endedBy, stopString, usage, seed, timings } =
+      await generation;
     const result = { text, tokens, promptTokens, finishReason, seed, build, threads, layout };
-    return write(`${JSON.stringify({ ...result, timings: { loadMs, ...timings }, endedBy })}\n`);
+    const more = { endedBy, stopString, usage, logprobs: logprobs === undefined ? undefined : rows };
+    return write(`${JSON.stringify({ ...result, timings: { loadMs, ...timings }, ...more })}\n`);
   }
 
   let written = 0;
@@ -82,9 +73,10 @@ async function execute(args: readonly string[]): Promise<void> {
     await writing(async (show) => {
       // a prompt that the context does not hold is refused by the first step, and not shown before that
       if (values.prompt && prompt.length <= model.contextLength) await show(values.prompt);
-      for await (const { text, token } of generation) {
+      for await (const part of generation) {
         written++;
-        await show(showText ? text : `${written > 1 ? " " : ""}${token}`);
+        await show(showText ? part.text : `${written > 1 ? " " : ""}${part.token}`);
+        rows.push(...likelyRow(model, part));
       }
     });
   } catch (error) {
@@ -92,7 +84,37 @@ async function execute(args: readonly string[]): Promise<void> {
       note(`seed ${sampling.seed}; interrupted after ${counted(written, "token")}`);
     throw error;
   }
+  if (rows.length > 0) note(likelyTable(rows).trimEnd());
   tellEnd(await generation, sampling.maxTokens, loadMs, model);
+}
+
+interface LikelyToken {
+  readonly token: number;
+  readonly piece: string | null;
+  readonly logprob: number;
+}
+
+interface LikelyRow extends LikelyToken {
+  readonly top: readonly LikelyToken[];
+}
+
+/** What a part says of how likely its token was; none where it says nothing. */
+function likelyRow(model: Model, { token, logprob, top = [] }: Part): LikelyRow[] {
+  if (logprob === undefined) return [];
+  const piece = pieces(model);
+  const others = top.map((one) => ({ token: one.token, piece: piece(one.token), logprob: one.logprob }));
+  return [{ token, piece: piece(token), logprob, top: others }];
+}
+
+function likelyTable(rows: readonly LikelyRow[]): string {
+  const cells = ({ token, piece, logprob }: LikelyToken) => [
+    piece ?? String(token),
+    `${(100 * Math.exp(logprob)).toFixed(1)} %`,
+  ];
+  const lines = rows.map(({ top, ...own }) => [own, ...top].flatMap(cells));
+  const columns = 1 + rows[0]!.top.length;
+  const head = ["piece", "probability", ...(columns > 1 ? ["likeliest"] : [])];
+  return table([head, ...lines], "lr".repeat(columns));
 }
 
 /** Text on a terminal ends with a line's end, also when an error or Ctrl-C ends it, so that what follows has its own line. */
@@ -133,6 +155,7 @@ function tellEnd(
     eos: "the model ended the text",
     eot: "the model ended its turn",
     bos: "the model began another text",
+    stopString: `${JSON.stringify(result.stopString)} would have followed`,
     maxTokens: `-n ${maxTokens} was reached`,
     context: "the context is full",
   };

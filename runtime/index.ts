@@ -37,3 +37,5 @@ export type { EndedBy } from "./generate/generate-tokens.js";
 export { type Build, builds } from "./memory/choose-build.js";
 export type { CacheType } from "./memory/kv-cache.js";
 export type { Progress } from "./model/weights.js";
+export type { TokenLogprob } from "./sampling/log-probabilities.js";
+export type { CustomSampler, SamplerOptions } from "./sampling/options.js";

@@ -66,10 +66,52 @@ describe("a Generation", () => {
     await expect((async () => await generation)()).rejects.toThrow("left before the text ended");
   });
 
+  it("can be read as a stream, of which nothing is computed ahead", async () => {
+    let yielded = 0;
+    const generation = createGeneration(async function* () {
+      const parts = twoParts();
+      for (;;) {
+        const step = await parts.next();
+        if (step.done) return step.value;
+        yielded++;
+        yield step.value;
+      }
+    });
+    const reader = generation.toReadableStream().getReader();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(yielded).toBe(0);
+    expect(await reader.read()).toEqual({ done: false, value: { text: "a", token: 7 } });
+    expect(yielded).toBe(1);
+    expect((await reader.read()).value?.text).toBe("b");
+    expect((await reader.read()).done).toBe(true);
+    expect((await generation).text).toBe("ab");
+  });
+
+  it("leaves the source when its stream is cancelled, and fails the stream with the source's error", async () => {
+    let cleaned = false;
+    const generation = createGeneration(async function* () {
+      try {
+        return yield* twoParts();
+      } finally {
+        cleaned = true;
+      }
+    });
+    const reader = generation.toReadableStream().getReader();
+    await reader.read();
+    await reader.cancel();
+    expect(cleaned).toBe(true);
+    // biome-ignore lint/correctness/useYield: it fails before the first part
+    const failing = createGeneration(async function* () {
+      throw new RangeError("out of range");
+    });
+    await expect(failing.toReadableStream().getReader().read()).rejects.toThrow(RangeError);
+  });
+
   it("is iterated once only", async () => {
     const generation = createGeneration(twoParts);
     await generation;
     expect(() => generation[Symbol.asyncIterator]()).toThrow(TypeError);
+    expect(() => generation.toReadableStream()).toThrow(TypeError);
   });
 });
 
@@ -77,11 +119,20 @@ describe("generationResult()", () => {
   it.each([
     ["eos", "stop"],
     ["eot", "stop"],
+    ["stopString", "stop"],
     ["bos", "stop"],
     ["maxTokens", "length"],
     ["context", "length"],
   ] as const)("calls an end by %s %s", (endedBy, finishReason) => {
     expect(generationResult({ ...told, endedBy }, timings)).toMatchObject({ endedBy, finishReason });
+  });
+
+  it("counts the tokens that were used", () => {
+    expect(generationResult({ ...told, endedBy: "eos" }, timings).usage).toEqual({
+      promptTokens: 3,
+      completionTokens: 2,
+      totalTokens: 5,
+    });
   });
 
   it("counts speeds by the passes that were made, and 0 where there were none", () => {

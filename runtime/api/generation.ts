@@ -1,26 +1,42 @@
 import type { EndedBy, TokenTimings } from "../generate/generate-tokens.js";
+import type { TokenLogprob } from "../sampling/log-probabilities.js";
 
 /** One generated token. */
 export interface Part {
   /**
-   * The text that is known to be complete with this token: empty when the token ends within a character, or where the model has
-   * no tokenizer. A generation that ends within a character has one more part, with the same token and U+FFFD.
+   * The text that is known to be complete with this token: empty when the token ends within a character, when its text may be the
+   * beginning of a stop string, or where the model has no tokenizer. What is still held back when a generation ends comes in one
+   * more part, with the last token again; where that ends within a character, as U+FFFD.
    */
   readonly text: string;
   readonly token: number;
+  /**
+   * With the option `logprobs`: the natural logarithm of the probability that the model gave the token, at temperature 1 and
+   * before any step of sampling. A part that only brings text held back has none.
+   */
+  readonly logprob?: number | undefined;
+  /** With the option `logprobs`: so many of the likeliest tokens, best first, the token itself perhaps among them. */
+  readonly top?: readonly TokenLogprob[] | undefined;
 }
 
 export interface GenerationResult {
   /** The continuation, without the prompt. */
   readonly text: string;
-  /** The generated ids. A token that ended the text is not among them. */
+  /** The generated ids. A token that ended the text is not among them; those of a stop string are. */
   readonly tokens: readonly number[];
   /** The ids that were fed as the prompt. */
   readonly promptTokens: readonly number[];
-  /** "stop": the model ended the text. "length": maxTokens or the end of the context was reached. */
+  /** "stop": the model ended the text, or a stop string did. "length": maxTokens or the end of the context was reached. */
   readonly finishReason: "stop" | "length";
   /** The same in more detail: by which token, or by which limit. */
   readonly endedBy: EndedBy;
+  /** The stop string that ended the text, where one did. It is not part of the text. */
+  readonly stopString?: string | undefined;
+  readonly usage: {
+    readonly promptTokens: number;
+    readonly completionTokens: number;
+    readonly totalTokens: number;
+  };
   readonly seed: number;
   readonly timings: {
     /** From the start to the first token, in milliseconds of computing. */
@@ -38,16 +54,27 @@ export interface GenerationResult {
  * one of the two is asked for. Awaited after the iteration it gives the summary of that. An iteration that is left early
  * has no result: awaiting it rejects.
  */
-export interface Generation extends AsyncIterable<Part, void, undefined>, PromiseLike<GenerationResult> {}
+export interface Generation extends AsyncIterable<Part, void, undefined>, PromiseLike<GenerationResult> {
+  /**
+   * The parts as a stream, in place of an iteration. Nothing is computed ahead of its reader; cancelling it is leaving the
+   * iteration early.
+   */
+  toReadableStream(): ReadableStream<Part>;
+}
 
 export function generationResult(
-  told: Pick<GenerationResult, "text" | "tokens" | "promptTokens" | "endedBy" | "seed">,
+  told: Pick<GenerationResult, "text" | "tokens" | "promptTokens" | "endedBy" | "stopString" | "seed">,
   { promptMs, decodeMs, decodeSteps }: TokenTimings,
 ): GenerationResult {
   const perSecond = (count: number, ms: number) => (count ? (1000 * count) / ms : 0);
   return {
     ...told,
     finishReason: told.endedBy === "maxTokens" || told.endedBy === "context" ? "length" : "stop",
+    usage: {
+      promptTokens: told.promptTokens.length,
+      completionTokens: told.tokens.length,
+      totalTokens: told.promptTokens.length + told.tokens.length,
+    },
     timings: {
       promptMs,
       promptTokensPerSecond: perSecond(told.promptTokens.length, promptMs),
@@ -101,6 +128,22 @@ export function createGeneration(run: () => AsyncGenerator<Part, GenerationResul
         drain().catch(() => {}); // `result` has the error
       }
       return result.then(onFulfilled, onRejected);
+    },
+    toReadableStream() {
+      const all = begin();
+      return new ReadableStream(
+        {
+          async pull(controller) {
+            const step = await all.next();
+            if (step.done) controller.close();
+            else controller.enqueue(step.value);
+          },
+          async cancel() {
+            await all.return();
+          },
+        },
+        { highWaterMark: 0 },
+      );
     },
   };
 }

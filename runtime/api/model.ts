@@ -1,11 +1,12 @@
 import type { Tokenizer } from "../../tokenizer/index.js";
-import { checkCount, checkNames } from "../check-options.js";
+import { checkCount, checkNames, checkOption } from "../check-options.js";
 import { ModelError } from "../errors.js";
 import type { ModelConfig } from "../formats/checkpoint.js";
-import { generateTokens } from "../generate/generate-tokens.js";
+import { type GenerateTokensOptions, generateTokens } from "../generate/generate-tokens.js";
 import { createPace, type Pace } from "../generate/pace.js";
 import { negativeLogLikelihood } from "../generate/perplexity.js";
 import { checkIds, logitsByPosition } from "../generate/positions.js";
+import { createStopMatcher } from "../generate/stop-strings.js";
 import { createTurns } from "../generate/turns.js";
 import { exp } from "../math.js";
 import type { Build } from "../memory/choose-build.js";
@@ -14,7 +15,7 @@ import { packedTypes } from "../memory/plan.js";
 import type { Llama } from "../model/llama.js";
 import { checkFinite } from "../sampling/check-finite.js";
 import { type SamplerOptions, samplerOptionNames } from "../sampling/options.js";
-import { createSampler, type Sampler } from "../sampling/sampler.js";
+import { createSampler } from "../sampling/sampler.js";
 import {
   createGeneration,
   type Generation,
@@ -26,6 +27,13 @@ import {
 export interface GenerateOptions extends SamplerOptions {
   /** Most tokens to generate. Default: as many as the context holds. */
   readonly maxTokens?: number | undefined;
+  /**
+   * Texts at which the generation ends, also when several tokens make one up. Neither such a text nor a part of it is shown: text
+   * is held back as long as one may begin with it.
+   */
+  readonly stop?: string | readonly string[] | undefined;
+  /** Tells with each part how likely its token was, and so many of the likeliest tokens, 0 or more. Default: neither. */
+  readonly logprobs?: number | undefined;
   /** An integer from 0 to 2^53 - 1: the same seed gives the same text, on every machine. Default: a random one, told in the result. */
   readonly seed?: number | undefined;
   /** Ends the generation within a step; the iteration rejects with its reason. */
@@ -80,7 +88,7 @@ export interface Model {
   /**
    * Continues a prompt: a text, or ids that are fed as they are. The iteration throws a ContextError when the prompt is longer than the
    * context, RangeError for ids outside the vocabulary, NumericError when the model computes no numbers; wrong options are a
-   * TypeError at once.
+   * TypeError at once, and stop strings without a tokenizer a ModelError.
    */
   generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
   /** Logits f32[vocabSize] of one position after the other: those of the token that follows it. Errors as in generate. */
@@ -107,6 +115,11 @@ export interface ModelParts {
   readonly special: { readonly bos?: number; readonly eos?: number; readonly eot?: number };
   /** Whether a text is preceded by bos. */
   readonly addBos: boolean;
+}
+
+interface WriteOptions extends Pick<GenerateTokensOptions, "sample" | "maxTokens" | "logprobs"> {
+  readonly stop: readonly string[];
+  readonly seed: number;
 }
 
 export function createModel({ llama: loaded, tokenizer, special, addBos }: ModelParts): Model {
@@ -186,25 +199,28 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
     engine: Llama,
     pace: Pace,
     promptTokens: readonly number[],
-    maxTokens: number,
-    sample: Sampler,
-    seed: number,
+    { stop, seed, ...options }: WriteOptions,
   ): AsyncGenerator<Part, GenerationResult, undefined> {
     checkIds(engine, promptTokens);
     const decoder = continuation(promptTokens);
-    const steps = generateTokens(engine, promptTokens, { sample, stops, maxTokens, pace });
+    const matcher = createStopMatcher(stop);
+    const steps = generateTokens(engine, promptTokens, { ...options, stops, pace });
     const tokens: number[] = [];
     let text = "";
     for (;;) {
-      const step = await steps.next();
+      const step = await steps.next(matcher.found !== undefined);
       if (step.done) {
-        const rest = tokens.length ? decoder.end() : "";
+        const rest = tokens.length ? matcher.push(decoder.end()) + matcher.end() : "";
         if (rest) yield { text: rest, token: tokens.at(-1)! };
-        const { endedBy, timings } = step.value;
-        return generationResult({ text: text + rest, tokens, promptTokens, endedBy, seed }, timings);
+        const { timings } = step.value;
+        const stopString = matcher.found;
+        const endedBy = stopString === undefined ? step.value.endedBy : "stopString";
+        const told = { text: text + rest, tokens, promptTokens, endedBy, stopString, seed } as const;
+        return generationResult(told, timings);
       }
-      const part = { text: decoder.push(step.value), token: step.value };
-      tokens.push(part.token);
+      const { id, ...logprobs } = step.value;
+      const part = { text: matcher.push(decoder.push(id)), token: id, ...logprobs };
+      tokens.push(id);
       text += part.text;
       yield part;
     }
@@ -232,16 +248,18 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
     },
     tokenize,
     generate(prompt, options = {}) {
-      checkNames("generate", options, ["maxTokens", ...samplerOptionNames, "signal"]);
-      checkCount("generate", "maxTokens", options.maxTokens, 0);
-      const { maxTokens = Number.POSITIVE_INFINITY, signal, seed = randomSeed(), ...sampling } = options;
+      checkNames("generate", options, ["maxTokens", "stop", "logprobs", ...samplerOptionNames, "signal"]);
+      const { maxTokens, logprobs, signal, seed = randomSeed(), stop: _, ...sampling } = options;
+      checkCount("generate", "maxTokens", maxTokens, 0);
+      checkCount("generate", "logprobs", logprobs, 0);
+      const stop = checkedStops(options.stop);
+      if (stop.length > 0) tokenizer(); // without text there is nothing to stop at
       const sample = createSampler({ ...sampling, seed }, { vocabSize: config.vocabSize, textOf });
       alive("generate");
       const own = copied(prompt);
+      const how = { sample, maxTokens: maxTokens ?? Number.POSITIVE_INFINITY, stop, logprobs, seed };
       return createGeneration(() =>
-        inTurn("generate", signal, (engine, pace) =>
-          write(engine, pace, idsOf(own), maxTokens, sample, seed),
-        ),
+        inTurn("generate", signal, (engine, pace) => write(engine, pace, idsOf(own), how)),
       );
     },
     logits(prompt, options = {}) {
@@ -305,6 +323,15 @@ function copied(prompt: string | readonly number[]): string | readonly number[] 
   throw new TypeError(
     `Cannot take a prompt: expected a text or an array of token ids, found ${String(prompt)}`,
   );
+}
+
+function checkedStops(stop: string | readonly string[] | undefined): readonly string[] {
+  const stops = typeof stop === "string" ? [stop] : (stop ?? []);
+  // a lone surrogate would cut a character in two
+  const isStop = (text: unknown) => typeof text === "string" && text !== "" && !/\p{Surrogate}/u.test(text);
+  const areStops = Array.isArray(stops) && stops.every(isStop);
+  checkOption("generate", "stop", stop, "a text that is not empty, or an array of such", areStops);
+  return [...stops];
 }
 
 /** Logits that are all numbers, or a NumericError. */

@@ -1,11 +1,19 @@
 import { forward } from "../model/forward.js";
 import type { Llama } from "../model/llama.js";
+import { logProbabilities, type TokenLogprob } from "../sampling/log-probabilities.js";
 import type { Sampler } from "../sampling/sampler.js";
 import type { Pace } from "./pace.js";
 import { checkIds, logitsByPosition } from "./positions.js";
 
-/** Why a generation ended: at a token that ends texts, with the tokens asked for, or with the context. */
-export type EndedBy = "eos" | "eot" | "bos" | "maxTokens" | "context";
+/** Why a generation ended: at a token that ends texts, at a stop string, with the tokens asked for, or with the context. */
+export type EndedBy = "eos" | "eot" | "bos" | "stopString" | "maxTokens" | "context";
+
+export interface GeneratedToken {
+  readonly id: number;
+  /** Where they were asked for: how likely the model took it to be, and which tokens it took to be the likeliest. */
+  readonly logprob?: number;
+  readonly top?: readonly TokenLogprob[];
+}
 
 /** How long a generation computed, without the time that its consumer took between two tokens. */
 export interface TokenTimings {
@@ -22,20 +30,22 @@ export interface GenerateTokensOptions {
   /** Ids at which the text ends; they are not part of it. */
   readonly stops: ReadonlyMap<number, "eos" | "eot" | "bos">;
   readonly maxTokens: number;
+  /** How many of the likeliest tokens to tell with each, and its own logprob. Undefined: neither. */
+  readonly logprobs?: number | undefined;
   readonly pace: Pace;
 }
 
 /**
- * Feeds the prompt from position 0 on, then samples a token, feeds it, and so on: yields the ids. The last token that the context
- * has room for is yielded too, though nothing can follow it.
+ * Feeds the prompt from position 0 on, then samples a token, feeds it, and so on: yields the tokens. The last one that the context
+ * has room for is yielded too, though nothing can follow it. Who takes a token answers whether the text ends with it.
  *
  * Throws as checkIds does, NumericError when the logits are not finite, and what the pace rejects with.
  */
 export async function* generateTokens(
   llama: Llama,
   prompt: readonly number[],
-  { sample, stops, maxTokens, pace }: GenerateTokensOptions,
-): AsyncGenerator<number, { readonly endedBy: EndedBy; readonly timings: TokenTimings }, undefined> {
+  { sample, stops, maxTokens, logprobs, pace }: GenerateTokensOptions,
+): AsyncGenerator<GeneratedToken, { readonly endedBy: EndedBy; readonly timings: TokenTimings }, boolean> {
   checkIds(llama, prompt);
   const { contextLength } = llama.plan;
   const began = performance.now();
@@ -52,7 +62,8 @@ export async function* generateTokens(
     const stop = stops.get(id);
     if (stop) return end(stop);
     tokens.push(id);
-    yield id;
+    const told = logprobs === undefined ? {} : logProbabilities(logits!, id, logprobs);
+    if (yield { id, ...told }) return end("stopString");
     const position = prompt.length + count;
     if (position === contextLength) return end("context");
     if (count + 1 === maxTokens) break;
