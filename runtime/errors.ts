@@ -38,3 +38,8 @@ export class NumericError extends Error {
 export class ThreadError extends Error {
   override name = "ThreadError";
 }
+
+/** Messages that a chat format has no way to write down, or a chat template that fails or asks for too much. */
+export class ChatError extends Error {
+  override name = "ChatError";
+}

@@ -8,6 +8,7 @@ export {
   type ConvertType,
   convert,
 } from "./api/convert.js";
+export type { Chat, ChatFormatOption, ChatOptions, RenderChatOptions } from "./api/chat.js";
 export type { Generation, GenerationResult, Part } from "./api/generation.js";
 export { type InspectedTensor, type Inspection, inspect } from "./api/inspect.js";
 export { type LoadOptions, load } from "./api/load.js";
@@ -20,7 +21,11 @@ export type {
 } from "./api/model.js";
 export { openModelTokenizer } from "./api/open-model-tokenizer.js";
 export type { SourceLike } from "./api/sources.js";
+export type { ChatFormatName } from "./chat/formats.js";
+export type { ChatMessage } from "./chat/messages.js";
+export type { TemplateVariables } from "./chat/template.js";
 export {
+  ChatError,
   ContextError,
   FormatError,
   ModelError,

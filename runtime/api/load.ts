@@ -1,7 +1,7 @@
 import { openTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import { checkCount, checkNames } from "../check-options.js";
 import { ModelError } from "../errors.js";
-import type { Checkpoint } from "../formats/checkpoint.js";
+import type { Checkpoint, Vocabulary } from "../formats/checkpoint.js";
 import { openCheckpoint } from "../formats/open.js";
 import { quantizedCheckpoint } from "../formats/requantize.js";
 import type { Source } from "../formats/source.js";
@@ -106,10 +106,22 @@ export async function load(from: SourceLike = "tiny", options: LoadOptions = {})
       tokenizer,
       special: checkpoint.special,
       addBos: checkpoint.vocabulary?.addBos ?? true,
+      userDefined: userDefinedTokens(checkpoint.vocabulary),
+      chatTemplate: chatTemplateOf(checkpoint.metadata),
     });
   } finally {
     await source.close();
   }
+}
+
+function userDefinedTokens(vocabulary: Vocabulary | undefined): string[] {
+  const userDefined = 4; // SentencePiece's piece type
+  return vocabulary?.tokens.filter((_, id) => vocabulary.types?.[id] === userDefined) ?? [];
+}
+
+function chatTemplateOf(metadata: Checkpoint["metadata"]): string | undefined {
+  const template = metadata.get("tokenizer.chat_template");
+  return typeof template === "string" ? template : undefined;
 }
 
 function chooseContext({ config, source }: Checkpoint, asked: number | undefined): number {

@@ -1,4 +1,5 @@
 import type { Tokenizer } from "../../tokenizer/index.js";
+import type { ChatMessage } from "../chat/messages.js";
 import { checkCount, checkNames, checkOption } from "../check-options.js";
 import { ModelError } from "../errors.js";
 import type { ModelConfig } from "../formats/checkpoint.js";
@@ -16,6 +17,15 @@ import type { Llama } from "../model/llama.js";
 import { checkFinite } from "../sampling/check-finite.js";
 import { type SamplerOptions, samplerOptionNames } from "../sampling/options.js";
 import { createSampler } from "../sampling/sampler.js";
+import {
+  type Chat,
+  type ChatModel,
+  type ChatOptions,
+  createChat,
+  type RenderChatOptions,
+  renderChat,
+} from "./chat.js";
+import { type ChatEncoder, createChatEncoder } from "./chat-encoder.js";
 import {
   createGeneration,
   type Generation,
@@ -91,6 +101,14 @@ export interface Model {
    * TypeError at once, and stop strings without a tokenizer a ModelError.
    */
   generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
+  /**
+   * The ids that a conversation is fed as: whatever a message says, only the format's own markers become control tokens. Rejects
+   * with a TypeError for what is no message, a ChatError for messages that the format has no way to write and a template that
+   * fails, a ModelError where there is no tokenizer.
+   */
+  renderChat(messages: readonly ChatMessage[], options?: RenderChatOptions): Promise<number[]>;
+  /** Begins a conversation. Throws a TypeError for wrong options, a ModelError where there is no tokenizer. */
+  chat(options?: ChatOptions): Chat;
   /** Logits f32[vocabSize] of one position after the other: those of the token that follows it. Errors as in generate. */
   logits(
     prompt: string | readonly number[],
@@ -115,6 +133,10 @@ export interface ModelParts {
   readonly special: { readonly bos?: number; readonly eos?: number; readonly eot?: number };
   /** Whether a text is preceded by bos. */
   readonly addBos: boolean;
+  /** Names of the vocabulary's user-defined tokens. */
+  readonly userDefined: readonly string[];
+  /** How the model's file says that conversations are written. */
+  readonly chatTemplate: string | undefined;
 }
 
 interface WriteOptions extends Pick<GenerateTokensOptions, "sample" | "maxTokens" | "logprobs"> {
@@ -122,7 +144,14 @@ interface WriteOptions extends Pick<GenerateTokensOptions, "sample" | "maxTokens
   readonly seed: number;
 }
 
-export function createModel({ llama: loaded, tokenizer, special, addBos }: ModelParts): Model {
+export function createModel({
+  llama: loaded,
+  tokenizer,
+  special,
+  addBos,
+  userDefined,
+  chatTemplate,
+}: ModelParts): Model {
   let llama: Llama | undefined = loaded;
   const { config, build, threads } = loaded;
   const { contextLength } = loaded.plan;
@@ -198,9 +227,10 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
   async function* write(
     engine: Llama,
     pace: Pace,
-    promptTokens: readonly number[],
+    prompt: () => readonly number[] | Promise<readonly number[]>,
     { stop, seed, ...options }: WriteOptions,
   ): AsyncGenerator<Part, GenerationResult, undefined> {
+    const promptTokens = await prompt();
     checkIds(engine, promptTokens);
     const decoder = continuation(promptTokens);
     const matcher = createStopMatcher(stop);
@@ -226,6 +256,36 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
     }
   }
 
+  /** Checks the options, and makes the generation that begins with the prompt's ids, made when its turn comes. */
+  function start(
+    prompt: () => readonly number[] | Promise<readonly number[]>,
+    options: GenerateOptions,
+  ): Generation {
+    checkNames("generate", options, ["maxTokens", "stop", "logprobs", ...samplerOptionNames, "signal"]);
+    const { maxTokens, logprobs, signal, seed = randomSeed(), stop: _, ...sampling } = options;
+    checkCount("generate", "maxTokens", maxTokens, 0);
+    checkCount("generate", "logprobs", logprobs, 0);
+    const stop = checkedStops(options.stop);
+    if (stop.length > 0) tokenizer(); // without text there is nothing to stop at
+    const sample = createSampler({ ...sampling, seed }, { vocabSize: config.vocabSize, textOf });
+    alive("generate");
+    const how = { sample, maxTokens: maxTokens ?? Number.POSITIVE_INFINITY, stop, logprobs, seed };
+    return createGeneration(() =>
+      inTurn("generate", signal, (engine, pace) => write(engine, pace, prompt, how)),
+    );
+  }
+
+  let encoder: ChatEncoder | undefined;
+  const chatModel: ChatModel = {
+    encoder() {
+      encoder ??= createChatEncoder(tokenizer(), userDefined);
+      return encoder;
+    },
+    bosInFront: addBos ? special.bos : undefined,
+    template: chatTemplate,
+    start,
+  };
+
   const dispose = async () => {
     if (!llama) return;
     const engine = llama;
@@ -248,20 +308,11 @@ export function createModel({ llama: loaded, tokenizer, special, addBos }: Model
     },
     tokenize,
     generate(prompt, options = {}) {
-      checkNames("generate", options, ["maxTokens", "stop", "logprobs", ...samplerOptionNames, "signal"]);
-      const { maxTokens, logprobs, signal, seed = randomSeed(), stop: _, ...sampling } = options;
-      checkCount("generate", "maxTokens", maxTokens, 0);
-      checkCount("generate", "logprobs", logprobs, 0);
-      const stop = checkedStops(options.stop);
-      if (stop.length > 0) tokenizer(); // without text there is nothing to stop at
-      const sample = createSampler({ ...sampling, seed }, { vocabSize: config.vocabSize, textOf });
-      alive("generate");
       const own = copied(prompt);
-      const how = { sample, maxTokens: maxTokens ?? Number.POSITIVE_INFINITY, stop, logprobs, seed };
-      return createGeneration(() =>
-        inTurn("generate", signal, (engine, pace) => write(engine, pace, idsOf(own), how)),
-      );
+      return start(() => idsOf(own), options);
     },
+    renderChat: async (messages, options) => renderChat(chatModel, messages, options),
+    chat: (options) => createChat(chatModel, options),
     logits(prompt, options = {}) {
       checkNames("compute logits", options, ["from", "signal"]);
       checkCount("compute logits", "from", options.from, 0);
