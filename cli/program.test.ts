@@ -14,7 +14,7 @@ describe("cria", () => {
       expect([code, stderr]).toEqual([0, ""]);
       expect(stdout).toMatch(/^cria COMMAND/);
     }
-    for (const command of ["run", "inspect", "tokenize", "logits", "perplexity", "bench"]) {
+    for (const command of ["run", "chat", "inspect", "tokenize", "logits", "perplexity", "bench"]) {
       const { code, stdout, stderr } = await criaInProcess([command, "--help"]);
       expect([code, stderr]).toEqual([0, ""]);
       expect(stdout.startsWith(`cria ${command}`)).toBe(true);
@@ -62,6 +62,7 @@ describe("cria", () => {
     ["a forgotten file name", ["run", model, "--tokenizer", "--json"], "--tokenizer"],
     ["ids that are none", ["run", model, "--prompt-tokens", "1,x"], "--prompt-tokens"],
     ["text and ids", ["run", model, "-p", "", "--prompt-tokens", "1"], "found both"],
+    ["an unknown chat format", ["chat", model, "--format", "vicuna"], "--format"],
     ["inspect without a model", ["inspect"], "expected a model"],
     ["tokenize without a file", ["tokenize", "--text", "a"], "expected a model or tokenizer"],
     ["--pieces with --decode", ["tokenize", model, "--decode", "--pieces"], "--pieces"],

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { UsageError } from "./arguments.js";
 import { benchCommand } from "./bench.js";
 import { convertCommand } from "./convert.js";
+import { chatCommand } from "./chat.js";
 import { inspectCommand } from "./inspect.js";
 import { logitsCommand } from "./logits.js";
 import { ClosedPipe, errorLine, Interrupted, note, printable, write } from "./output.js";
@@ -23,6 +24,7 @@ interface Command {
 const commands: ReadonlyMap<string, Command> = new Map(
   Object.entries({
     run: runCommand,
+    chat: chatCommand,
     inspect: inspectCommand,
     tokenize: tokenizeCommand,
     logits: logitsCommand,

@@ -21,6 +21,9 @@ const options = {
   ...modelOptions,
 } as const satisfies OptionTable;
 
+/** -n: two or three paragraphs. */
+const DEFAULT_MAX_TOKENS = 256;
+
 const help = `cria run [MODEL] [-p PROMPT] [options]
 
 Continues a text with a GGUF or llama2.c model, by default the bundled one ("tiny"). It goes to standard output as it is written, the prompt first; the seed, the speed and why it ended go to
@@ -31,7 +34,7 @@ standard error. Ctrl-C stops it.
   --logprobs N         tells of each token how likely it was, and the N likeliest tokens there, on standard error
   --json               one JSON object instead of the text: text (the continuation only), tokens, promptTokens,
                        finishReason, seed, build, threads, layout, timings, endedBy, stopString, usage, and logprobs where asked for
-${samplingOptionsHelp}
+${samplingOptionsHelp(DEFAULT_MAX_TOKENS)}
 
 The model:${modelOptionsHelp}
 `;
@@ -45,7 +48,7 @@ async function execute(args: readonly string[]): Promise<void> {
   if (ids && values.prompt !== undefined) {
     throw new UsageError("expected -p or --prompt-tokens, found both");
   }
-  const sampling = generateOptions(values);
+  const sampling = generateOptions(values, DEFAULT_MAX_TOKENS);
   const logprobs = integer("--logprobs", values.logprobs, 0);
   const loading = loadOptions(values);
   const path = onePositional(positionals, "model", "; a text is given with -p") ?? "tiny";

@@ -29,8 +29,8 @@ export const samplingOptions = {
   stop: { type: "string", multiple: true },
 } as const satisfies OptionTable;
 
-export const samplingOptionsHelp = `
-  -n, --max-tokens N   most tokens to write (default 256)
+export const samplingOptionsHelp = (defaultMaxTokens: number) => `
+  -n, --max-tokens N   most tokens to write (default ${defaultMaxTokens})
   --stop TEXT          ends the text where TEXT would begin; may be given several times
   --seed S             the same seed writes the same text (default: a random one, which is shown)
 
@@ -56,17 +56,14 @@ How the next token is drawn, in the order of the steps:
                        after the temperature, and instead of the steps from --top-n-sigma on, keeps the surprise near T
                        bits (5) at the rate E (0.1)`;
 
-/** -n: two or three paragraphs. */
-const DEFAULT_MAX_TOKENS = 256;
-
 /** What the options say, checked as far as that goes without the model. */
-export function generateOptions(values: Values<typeof samplingOptions>) {
+export function generateOptions(values: Values<typeof samplingOptions>, defaultMaxTokens: number) {
   const number = (name: keyof typeof samplingOptions, bounds?: { least?: number; most?: number }) =>
     decimal(`--${name}`, values[name] as string | undefined, bounds);
   const probability = (name: keyof typeof samplingOptions) => number(name, { most: 1 });
   const anything = { least: -Infinity };
   return {
-    maxTokens: integer("-n", values["max-tokens"], 0) ?? DEFAULT_MAX_TOKENS,
+    maxTokens: integer("-n", values["max-tokens"], 0) ?? defaultMaxTokens,
     temperature: number("temperature"),
     topK: integer("--top-k", values["top-k"], 0),
     topP: probability("top-p"),
