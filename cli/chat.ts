@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { createInterface, type Interface } from "node:readline";
-import type { Chat, ChatFormatName, ChatMessage, Model } from "../runtime/index.js";
+import type { Chat, ChatFormatName, ChatMessage, EndedBy, Model } from "../runtime/index.js";
 import { type OptionTable, oneOf, onePositional, parseArguments } from "./arguments.js";
 import { loadModel, loadOptions, modelOptions, modelOptionsHelp } from "./model-options.js";
 import { ClosedPipe, errorLine, Interrupted, interruptSignal, note, write } from "./output.js";
@@ -116,6 +116,7 @@ function ask(lines: Interface, isTerminal: boolean): void {
 /** Writes the answer as it comes. Ends quietly when it is stopped. */
 async function reply(chat: Chat, text: string, sampling: Sampling, signal: AbortSignal): Promise<void> {
   let isBegun = false;
+  let endedBy: EndedBy | undefined;
   try {
     const generation = chat.send(text, { ...sampling, signal });
     for await (const part of generation) {
@@ -124,14 +125,14 @@ async function reply(chat: Chat, text: string, sampling: Sampling, signal: Abort
       isBegun = true;
       await write(shown);
     }
-    const { endedBy } = await generation;
-    if (endedBy === "maxTokens") note(`\n-n ${sampling.maxTokens} was reached`);
-    if (endedBy === "context") note("\nthe context is full; /reset begins anew");
+    endedBy = (await generation).endedBy;
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
   } finally {
     await write("\n");
   }
+  if (endedBy === "maxTokens") note(`-n ${sampling.maxTokens} was reached`);
+  if (endedBy === "context") note("the context is full; /reset begins anew");
 }
 
 /** Does what a line beginning with a slash says. Gives the conversation to go on with. */
