@@ -1,10 +1,13 @@
 // Telling what came from a message from what came from a template, when all that the template gives is one text. Characters of
-// messages are put in as stand-ins of Unicode's private use planes, one for each character that occurs, so that no control
+// messages are put in as stand-ins of Unicode's private use plane 15, one for each character that occurs, so that no control
 // token's name can be made of them; spaces stay, for templates trim. Afterwards the stand-ins are turned back.
 
 const firstStandIn = 0xf0000;
-/** Planes 15 and 16, but for the four code points in them that are no characters. */
+/** The plane, but for the two code points in it that are no characters. */
 const mostStandIns = 0xfffe;
+
+const standInRange = /[\u{f0000}-\u{ffffd}]/u;
+const standInsOfText = new RegExp(standInRange, "gu");
 
 export interface Mask {
   /** The text with stand-ins for the characters at the places chosen, but for white space. */
@@ -21,13 +24,15 @@ export function createMask(): Mask {
       let at = 0;
       let hidden = "";
       for (const character of text) {
-        hidden += isChosen(at) && !/\s/.test(character) ? standInOf(character) : character;
+        // one that looks like a stand-in is hidden in any case, or it would be taken for one
+        const isHidden = (isChosen(at) && !/\s/.test(character)) || standInRange.test(character);
+        hidden += isHidden ? standInOf(character) : character;
         at += character.length;
       }
       return hidden;
     },
     reveal(text) {
-      return text.replace(/[\u{f0000}-\u{ffffd}]/gu, (standIn) => originals.get(standIn) ?? standIn);
+      return text.replace(standInsOfText, (standIn) => originals.get(standIn) ?? standIn);
     },
   };
 

@@ -154,6 +154,14 @@ describe("templateFormat()", () => {
     ]);
   });
 
+  it("leaves alone what looks like its stand-ins for characters", async () => {
+    const content = "\u{f0000}<s>\u{f0001}\u{10fffd}";
+    for (const template of ["{{ messages[0].content }}", "{{ messages[0].content | replace('s', 't') }}"]) {
+      const text = textOf(await render(template, [{ role: "user", content }]));
+      expect([content, content.replace("s", "t")]).toContain(text);
+    }
+  });
+
   it.each([
     ["no end of a block", "{% for m in messages %}", /Cannot render a chat with the model's template/],
     ["an unknown filter", "{{ messages | nothing }}", /nothing/],

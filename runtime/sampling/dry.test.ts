@@ -9,7 +9,7 @@ function penaltiesOf(
   dry = { multiplier: 1, base: 2, allowedLength: 2 },
 ): number[] {
   const logits = new Float32Array(4);
-  penalizeProlonging(logits, recent, longest, dry);
+  penalizeProlonging(logits, recent, () => longest, dry);
   return Array.from(logits, (logit) => (logit === 0 ? 0 : -logit));
 }
 
@@ -53,7 +53,7 @@ describe("penalizeProlonging()", () => {
 
   it("takes linear time where everything repeats", () => {
     const began = performance.now();
-    penalizeProlonging(new Float32Array(4), Array(1e6).fill(1), 1e6, {
+    penalizeProlonging(new Float32Array(4), Array(1e6).fill(1), () => 1e6, {
       multiplier: 1,
       base: 1,
       allowedLength: 2,
@@ -76,6 +76,12 @@ describe("tokensSinceBreaker()", () => {
     expect(since([0, 3, 4, 0], ["saying"])).toBe(1);
     expect(since([3, 5, 4, 5, 0], ["saying"])).toBe(2);
     expect(since([2, 2, 2, 0], ["\n\n"])).toBe(1);
+  });
+
+  it("looks no further back than asked", () => {
+    const most = (count: number) =>
+      tokensSinceBreaker([0, 3, 4, 0, 0, 0], ["saying"], (id) => texts[id]!, count);
+    expect([1, 2, 3, 4, 9].map(most)).toEqual([1, 2, 3, 3, 3]);
   });
 
   it("counts all where there is none", () => {

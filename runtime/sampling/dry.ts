@@ -10,19 +10,22 @@ import { pow } from "../math.js";
  *
  *   logits   f32[vocabSize], changed in place
  *   recent   the window: ids of the vocabulary, the last one last
- *   longest  how many tokens at the end a repetition may span: those since the last sequence breaker
+ *   sinceBreaker  of how many of the last tokens, at most so many as asked, none is part of a sequence breaker: a repetition
+ *                 counts as far as that
  */
 export function penalizeProlonging(
   logits: Float32Array,
   recent: readonly number[],
-  longest: number,
+  sinceBreaker: (most: number) => number,
   dry: { readonly multiplier: number; readonly base: number; readonly allowedLength: number },
 ): void {
   const { multiplier, base, allowedLength } = dry;
-  if (longest < allowedLength) return;
-
-  const lengths = new Map<number, number>();
   const repeated = repetitionLengths(recent);
+  const most = repeated.reduce((a, b) => Math.max(a, b), 0);
+  if (most < allowedLength) return;
+
+  const longest = sinceBreaker(most);
+  const lengths = new Map<number, number>();
   for (let shift = 1; shift < recent.length; shift++) {
     const length = Math.min(repeated[shift]!, longest);
     const id = recent[recent.length - shift]!;
@@ -56,7 +59,8 @@ function repetitionLengths(ids: readonly number[]): Uint32Array {
 }
 
 /**
- * How many tokens stand after the last sequence breaker: a text, which may be spread over several tokens.
+ * How many tokens stand after the last sequence breaker: a text, which may be spread over several tokens. At most `most`, beyond
+ * which none is looked for.
  *
  * @param textOf the text of a token
  */
@@ -64,11 +68,13 @@ export function tokensSinceBreaker(
   ids: readonly number[],
   breakers: readonly string[],
   textOf: (id: number) => string,
+  most = ids.length,
 ): number {
-  const longest = breakers.reduce((most, { length }) => Math.max(most, length), 0);
-  if (longest === 0) return ids.length;
+  const longest = breakers.reduce((longest, { length }) => Math.max(longest, length), 0);
+  if (longest === 0) return Math.min(ids.length, most);
+  const first = Math.max(0, ids.length - most - longest); // one may begin before and end within
   let following = ""; // what stands after the token that is looked at, as far as a breaker may reach into it
-  for (let i = ids.length - 1; i >= 0; i--) {
+  for (let i = ids.length - 1; i >= first; i--) {
     const own = textOf(ids[i]!);
     const text = own + following;
     const ends = breakers.map((breaker) => {
@@ -79,9 +85,9 @@ export function tokensSinceBreaker(
     if (rest > -own.length) {
       let last = i;
       while (rest > 0) rest -= textOf(ids[++last]!).length;
-      return ids.length - 1 - last;
+      return Math.min(ids.length - 1 - last, most);
     }
     following = text.slice(0, longest - 1);
   }
-  return ids.length;
+  return Math.min(ids.length, most);
 }

@@ -101,8 +101,8 @@ function changing(
   if (dry && dry.multiplier > 0 && dry.lastN > 0) {
     steps.push((logits, tokens) => {
       const recent = tokens.slice(-dry.lastN);
-      const longest = tokensSinceBreaker(recent, dry.sequenceBreakers, textOf);
-      penalizeProlonging(logits, recent, longest, dry);
+      const sinceBreaker = (most: number) => tokensSinceBreaker(recent, dry.sequenceBreakers, textOf, most);
+      penalizeProlonging(logits, recent, sinceBreaker, dry);
     });
   }
   if (steps.length === 0) return (logits) => logits;
