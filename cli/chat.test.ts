@@ -83,7 +83,18 @@ describe("cria chat", () => {
   });
 
   it("stops an answer at Ctrl-C, and leaves at the next one with exit code 130", async () => {
-    const child = startCria(["chat", slow, "--temperature", "0", "-n", "100000", "--logit-bias", "2=-inf"]);
+    const child = startCria([
+      "chat",
+      slow,
+      "--temperature",
+      "0",
+      "-n",
+      "100000",
+      "--logit-bias",
+      "1=-inf",
+      "--logit-bias",
+      "2=-inf",
+    ]);
     const end = finished(child);
     child.stdin.write("a\n");
     await new Promise((resolve) => child.stdout.once("data", resolve));

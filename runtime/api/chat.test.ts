@@ -156,6 +156,31 @@ describe("chat()", () => {
     }
   });
 
+  it("writes as the template of the model's file says, and goes on from the ids there too", async () => {
+    const template =
+      "{{ bos_token }}{% for m in messages %}{{ m.role + ': ' + m.content | trim + eos_token }}{% endfor %}" +
+      "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
+    const model = await load(
+      await checkpointToGguf(checkpoint, vocabulary, {
+        "tokenizer.chat_template": { type: "string", value: template },
+      }),
+    );
+    const ids = await model.renderChat([user(" ab ")]);
+    expect(ids).toEqual([
+      1,
+      ...model.tokenizer.encode("user: ab"),
+      2,
+      ...model.tokenizer.encode("assistant:"),
+    ]);
+    const chat = model.chat();
+    const first = await chat.send(" ab ", short);
+    expect(first.promptTokens).toEqual(ids);
+    const { promptTokens } = await chat.send("cd", short);
+    const turn = [2, ...model.tokenizer.encode("user: cd"), 2, ...model.tokenizer.encode("assistant:")];
+    expect(promptTokens).toEqual([...ids, ...first.tokens, ...turn]);
+    expect(await model.renderChat([user("ab")], { format: "llama2" })).not.toEqual(ids);
+  });
+
   it("renders anew after an answer that a stop string ended", async () => {
     const model = await load(gguf);
     const chat = model.chat();
