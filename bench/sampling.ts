@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import type { SamplerOptions } from "../runtime/sampling/options.js";
 import { createRandom } from "../runtime/sampling/random.js";
 import { createSampler } from "../runtime/sampling/sampler.js";
-import { describeMachine, thisMachine } from "./machine.js";
+import { describeMachine, thisMachine } from "../cli/machine.js";
 import { measureInTurn } from "./measure.js";
 
 const vocabSize = 32_000;

@@ -15,7 +15,7 @@ import {
 } from "../formats/requantize.js";
 import type { Source } from "../formats/source.js";
 import { findTokenizerBeside, fitting, readTokenizer } from "./open-model-tokenizer.js";
-import { checkNames } from "./options.js";
+import { checkNames } from "../check-options.js";
 import { openSource, type SourceLike } from "./sources.js";
 
 /** The types that `convert` writes, by ggml's names. */

@@ -11,16 +11,16 @@ import type { TensorType } from "./tensor-types.js";
  *     Q4_0    d, u8[16]                               w[j] = d * (low nibble of byte j - 8), w[j + 16]: the high ones
  *     Q4_1    d, m, u8[16]                            w[j] = d * low nibble + m, w[j + 16]: the high ones
  *     Q5_0    d, u32 of fifth bits, u8[16]            as Q4_0, with bit j (j + 16) as bit 4, less 16
+ *     Q5_1    d, m, u32 of fifth bits, u8[16]         as Q4_1, with bit j (j + 16) as bit 4
  *     IQ4_NL  d, u8[16]                               as Q4_0, nibbles are indices of `iq4Levels`
+ *     Q2_K    u8[16], u8[64], d, dmin                 four-bit scales (low) and minimums of 16 weights: w = d * s * q - dmin * m
  *     Q3_K    u8[32] high bits, u8[64], u8[12], d     six-bit scales of 16 weights, less 32; q of 3 bits, less 4
  *     Q4_K    d, dmin, u8[12], u8[128]                six-bit scales and minimums of 32 weights: w = d * s * q - dmin * m
  *     Q5_K    d, dmin, u8[12], u8[32] fifth bits, u8[128]
  *     Q6_K    u8[128] low bits, u8[64] high, i8[16], d   eight-bit scales of 16 weights; q of 6 bits, less 32
  */
-export type DequantizableType = TensorType | "Q4_1";
-
 /** The weights in these bytes, whole blocks of the type. */
-export function dequantize(type: DequantizableType, bytes: Uint8Array): Float32Array {
+export function dequantize(type: TensorType, bytes: Uint8Array): Float32Array {
   if (type === "F32" || type === "F16" || type === "BF16") return floats[type](bytes.slice());
   const { blockSize, blockBytes } = ggmlTypeNamed(type);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -55,7 +55,7 @@ const iq4Levels = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 
 
 const halfAt = (view: DataView, at: number) => halfToNumber(view.getUint16(at, true));
 
-const readers: Readonly<Record<Exclude<DequantizableType, keyof typeof floats>, BlockReader>> = {
+const readers: Readonly<Record<Exclude<TensorType, keyof typeof floats>, BlockReader>> = {
   Q8_0(view, at, weights, out) {
     const d = halfAt(view, at);
     for (let j = 0; j < 32; j++) weights[out + j] = d * view.getInt8(at + 2 + j);
@@ -86,12 +86,37 @@ const readers: Readonly<Record<Exclude<DequantizableType, keyof typeof floats>, 
       weights[out + 16 + j] = d * (((pair >> 4) | (((fifths >>> (j + 16)) & 1) << 4)) - 16);
     }
   },
+  Q5_1(view, at, weights, out) {
+    const d = halfAt(view, at);
+    const m = halfAt(view, at + 2);
+    const fifths = view.getUint32(at + 4, true);
+    for (let j = 0; j < 16; j++) {
+      const pair = view.getUint8(at + 8 + j);
+      weights[out + j] = d * ((pair & 15) | (((fifths >>> j) & 1) << 4)) + m;
+      weights[out + 16 + j] = d * ((pair >> 4) | (((fifths >>> (j + 16)) & 1) << 4)) + m;
+    }
+  },
   IQ4_NL(view, at, weights, out) {
     const d = halfAt(view, at);
     for (let j = 0; j < 16; j++) {
       const pair = view.getUint8(at + 2 + j);
       weights[out + j] = d * iq4Levels[pair & 15]!;
       weights[out + 16 + j] = d * iq4Levels[pair >> 4]!;
+    }
+  },
+  Q2_K(view, at, weights, out) {
+    const d = halfAt(view, at + 80);
+    const dmin = halfAt(view, at + 82);
+    for (let s = 0; s < 16; s++) {
+      const both = view.getUint8(at + s);
+      const scale = d * (both & 15);
+      const minimum = dmin * (both >> 4);
+      const half = s >> 3;
+      const part = (s >> 1) & 3;
+      for (let j = 16 * (s & 1), end = j + 16; j < end; j++) {
+        const q = (view.getUint8(at + 16 + 32 * half + j) >> (2 * part)) & 3;
+        weights[out + 128 * half + 32 * part + j] = scale * q - minimum;
+      }
     }
   },
   Q3_K(view, at, weights, out) {
