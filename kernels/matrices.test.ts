@@ -253,6 +253,18 @@ describe.each(labs)("$name build", (lab) => {
       }
     });
 
+    it.runIf(blockSize(type) > 1)(
+      "activations too small for a finite inverse of their scale count as zeros",
+      () => {
+        const cols = twoBlocks(type);
+        const c = makeCase(type, 8, cols);
+        lab.place(65_536);
+        const x = Float32Array.from({ length: cols }, (_, i) => (i % 3 ? 0 : 1e-39));
+        const found = multiply(lab, c, pack(lab, c), x, 1, "single");
+        expect([...found].map(Math.abs)).toEqual(Array(8).fill(0));
+      },
+    );
+
     it("zeros give zeros, and works up to the last byte of a 4 GiB memory", () => {
       const cols = Math.max(32, blockSize(type));
       const c = makeCase(type, 8, cols);

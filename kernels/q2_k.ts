@@ -4,6 +4,7 @@ import {
   dotPairs,
   dotSums,
   evenBytes,
+  inverseScale,
   joinLow16,
   oddBytes,
   round16,
@@ -103,7 +104,7 @@ export function encode_q2_k(out: usize, x: usize, cols: usize, tile: usize): voi
     let o = out + (t << 2);
     for (const end = x + (cols << 2); x < end; x += 1024) {
       const highest = highest256(x);
-      const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
+      const inverse = inverseScale(highest);
       const sums = o + (ASC_FEATURE_RELAXED_SIMD ? 64 : 128) * group;
       for (let s: usize = 0; s < 16; s++) {
         const a = round16(x + ((s >> 3) << 9) + ((s & 3) << 7) + ((s & 4) << 4), inverse);

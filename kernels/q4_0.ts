@@ -5,6 +5,7 @@ import {
   dotsFrom,
   evenBytes,
   highest32,
+  inverseScale,
   oddBytes,
   round16,
   scaledHalf4,
@@ -106,7 +107,7 @@ export function encodeForNibbles(out: usize, x: usize, cols: usize, tile: usize,
     let o = out + (t << 2);
     for (const end = x + (cols << 2); x < end; x += 128, o += ENCODED * tile) {
       const highest = f32x4.extract_lane(highest32(x), 0);
-      const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
+      const inverse = inverseScale(highest);
       const first = round16(x, inverse);
       const second = round16(x + 64, inverse);
       const start = -offset * sumBytes(first, second);

@@ -4,6 +4,7 @@ import {
   dotSplit,
   dotTwo,
   evenBytes,
+  inverseScale,
   lastColumns4,
   mulAdd,
   oddBytes,
@@ -104,7 +105,7 @@ export function encode_q6_k(out: usize, x: usize, cols: usize, tile: usize): voi
     let o = out + (t << 2);
     for (const end = x + (cols << 2); x < end; ) {
       const highest = highest256(x);
-      const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
+      const inverse = inverseScale(highest);
       let sums = o + (ASC_FEATURE_RELAXED_SIMD ? 64 : 128) * group;
       for (let j = 0; j < 16; j++, x += 64, sums += group) {
         const a = round16(x, inverse);

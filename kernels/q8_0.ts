@@ -3,6 +3,7 @@ import {
   dotEvenOdd,
   evenBytes,
   highest32,
+  inverseScale,
   oddBytes,
   round16,
   SPLIT_DOTS,
@@ -92,7 +93,7 @@ export function encode_q8_0(out: usize, x: usize, cols: usize, tile: usize): voi
     let o = out + (t << 2);
     for (const end = x + (cols << 2); x < end; x += 128, o += ENCODED * tile) {
       const highest = f32x4.extract_lane(highest32(x), 0);
-      const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
+      const inverse = inverseScale(highest);
       const low = round16(x, inverse);
       const high = round16(x + 64, inverse);
       if (SPLIT_DOTS) {

@@ -20,7 +20,20 @@ export function softmax(x: usize, count: usize): void {
   highest = f32x4.pmax(highest, v128.shuffle<i32>(highest, highest, 1, 0, 3, 2));
 
   let sums = f32x4.splat(0);
-  for (p = x; p < end4; p += 16) {
+  p = x;
+  // four at a time: see silu_mul.ts
+  for (const end16 = x + ((count << 2) & ~63); p < end16; p += 64) {
+    const e0 = exp4(f32x4.sub(v128.load(p), highest));
+    const e1 = exp4(f32x4.sub(v128.load(p, 16), highest));
+    const e2 = exp4(f32x4.sub(v128.load(p, 32), highest));
+    const e3 = exp4(f32x4.sub(v128.load(p, 48), highest));
+    v128.store(p, e0);
+    v128.store(p, e1, 16);
+    v128.store(p, e2, 32);
+    v128.store(p, e3, 48);
+    sums = f32x4.add(f32x4.add(f32x4.add(f32x4.add(sums, e0), e1), e2), e3);
+  }
+  for (; p < end4; p += 16) {
     const e = exp4(f32x4.sub(v128.load(p), highest));
     v128.store(p, e);
     sums = f32x4.add(sums, e);

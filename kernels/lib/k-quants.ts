@@ -1,4 +1,4 @@
-import { evenBytes, highest32, oddBytes, round16, scatter4, sumBytes, TWO_112 } from "./inline";
+import { evenBytes, highest32, inverseScale, oddBytes, round16, scatter4, sumBytes, TWO_112 } from "./inline";
 
 // What the k-quants share outside their inner loops: blocks of 256 weights, activations in int8 with one scale for 256.
 
@@ -15,7 +15,7 @@ export function isNotFinite(bits: u16): bool {
 /** Largest magnitude of 256 floats at p; NaN if one of them is. */
 export function highest256(p: usize): f32 {
   let m = highest32(p);
-  for (const end = p + 1024; p < end; p += 128) m = f32x4.max(m, highest32(p));
+  for (const end = p + 1024; p < end; p += 128) m = i32x4.max_s(m, highest32(p));
   return f32x4.extract_lane(m, 0);
 }
 
@@ -68,7 +68,7 @@ export function encodeWithSums(out: usize, x: usize, cols: usize, tile: usize, p
     let o = out + (t << 2);
     for (const end = x + (cols << 2); x < end; ) {
       const highest = highest256(x);
-      const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
+      const inverse = inverseScale(highest);
       let sums = o + (ASC_FEATURE_RELAXED_SIMD ? 64 : 128) * group;
       for (let pair: usize = 0; pair < 4; pair++) {
         for (let odd: usize = 0; odd < 2; odd++) {

@@ -1,4 +1,4 @@
-import { addRows, highest32, mulAdd, round16, scaledHalf4, sumBytes, TWO_112 } from "./inline";
+import { addRows, highest32, inverseScale, mulAdd, round16, scaledHalf4, sumBytes, TWO_112 } from "./inline";
 
 // q4_1 and q5_1 blocks have a minimum beside their scale: w[i] = d * q[i] + m. So a product of 32 weights and activations s * a[i]
 // is that of d * q, which is q4_0's or q8_0's, and m times s times the sum of a. The minimums of a group of 8 rows lie after the
@@ -14,7 +14,7 @@ export function encodeSums(sums: usize, x: usize, cols: usize, tile: usize): voi
     let out = sums + (t << 2);
     for (const end = x + (cols << 2); x < end; x += 128, out += tile << 2) {
       const highest = f32x4.extract_lane(highest32(x), 0);
-      const inverse = f32x4.splat(highest !== 0 ? <f32>127 / highest : 0);
+      const inverse = inverseScale(highest);
       const sum = sumBytes(round16(x, inverse), round16(x + 64, inverse));
       store<f32>(out, (highest / <f32>127) * <f32>sum);
     }
