@@ -79,26 +79,35 @@ export function matmul_q4_k(
           let b1 = a0;
           let b2 = a0;
           let b3 = a0;
-          for (let c = pair; c < pair + 256; c += 32) {
-            const w0 = v128.load(c);
-            const w4 = v128.load(c, 16);
-            if (ASC_FEATURE_RELAXED_SIMD) {
-              const u = v128.and(w0, low);
-              const v = v128.and(w4, low);
+          if (ASC_FEATURE_RELAXED_SIMD) {
+            // two chunks a turn, a fifth fewer instructions
+            for (let c = pair; c < pair + 256; c += 64, q += 32) {
+              const u = v128.and(v128.load(c), low);
+              const v = v128.and(v128.load(c, 16), low);
+              const uu = v128.and(v128.load(c, 32), low);
+              const vv = v128.and(v128.load(c, 48), low);
+              const next = q + 16;
               let p = v128.load32_splat(q);
-              a0 = dotBytes(p, u, a0);
-              b0 = dotBytes(p, v, b0);
+              let r = v128.load32_splat(next);
+              a0 = dotBytes(r, uu, dotBytes(p, u, a0));
+              b0 = dotBytes(r, vv, dotBytes(p, v, b0));
               p = v128.load32_splat(q, 4);
-              a1 = dotBytes(p, u, a1);
-              b1 = dotBytes(p, v, b1);
+              r = v128.load32_splat(next, 4);
+              a1 = dotBytes(r, uu, dotBytes(p, u, a1));
+              b1 = dotBytes(r, vv, dotBytes(p, v, b1));
               p = v128.load32_splat(q, 8);
-              a2 = dotBytes(p, u, a2);
-              b2 = dotBytes(p, v, b2);
+              r = v128.load32_splat(next, 8);
+              a2 = dotBytes(r, uu, dotBytes(p, u, a2));
+              b2 = dotBytes(r, vv, dotBytes(p, v, b2));
               p = v128.load32_splat(q, 12);
-              a3 = dotBytes(p, u, a3);
-              b3 = dotBytes(p, v, b3);
-              q += 16;
-            } else {
+              r = v128.load32_splat(next, 12);
+              a3 = dotBytes(r, uu, dotBytes(p, u, a3));
+              b3 = dotBytes(r, vv, dotBytes(p, v, b3));
+            }
+          } else {
+            for (let c = pair; c < pair + 256; c += 32) {
+              const w0 = v128.load(c);
+              const w4 = v128.load(c, 16);
               let u = v128.and(w0, nibble0);
               let v = v128.and(w4, nibble0);
               let columns = v128.load(q);
@@ -159,26 +168,35 @@ export function matmul_q4_k(
           b1 = a0;
           b2 = a0;
           b3 = a0;
-          for (let c = pair; c < pair + 256; c += 32) {
-            const w0 = v128.load(c);
-            const w4 = v128.load(c, 16);
-            if (ASC_FEATURE_RELAXED_SIMD) {
-              const u = v128.and(i16x8.shr_u(w0, 4), low);
-              const v = v128.and(i16x8.shr_u(w4, 4), low);
+          if (ASC_FEATURE_RELAXED_SIMD) {
+            // two chunks a turn, a fifth fewer instructions
+            for (let c = pair; c < pair + 256; c += 64, q += 32) {
+              const u = v128.and(i16x8.shr_u(v128.load(c), 4), low);
+              const v = v128.and(i16x8.shr_u(v128.load(c, 16), 4), low);
+              const uu = v128.and(i16x8.shr_u(v128.load(c, 32), 4), low);
+              const vv = v128.and(i16x8.shr_u(v128.load(c, 48), 4), low);
+              const next = q + 16;
               let p = v128.load32_splat(q);
-              a0 = dotBytes(p, u, a0);
-              b0 = dotBytes(p, v, b0);
+              let r = v128.load32_splat(next);
+              a0 = dotBytes(r, uu, dotBytes(p, u, a0));
+              b0 = dotBytes(r, vv, dotBytes(p, v, b0));
               p = v128.load32_splat(q, 4);
-              a1 = dotBytes(p, u, a1);
-              b1 = dotBytes(p, v, b1);
+              r = v128.load32_splat(next, 4);
+              a1 = dotBytes(r, uu, dotBytes(p, u, a1));
+              b1 = dotBytes(r, vv, dotBytes(p, v, b1));
               p = v128.load32_splat(q, 8);
-              a2 = dotBytes(p, u, a2);
-              b2 = dotBytes(p, v, b2);
+              r = v128.load32_splat(next, 8);
+              a2 = dotBytes(r, uu, dotBytes(p, u, a2));
+              b2 = dotBytes(r, vv, dotBytes(p, v, b2));
               p = v128.load32_splat(q, 12);
-              a3 = dotBytes(p, u, a3);
-              b3 = dotBytes(p, v, b3);
-              q += 16;
-            } else {
+              r = v128.load32_splat(next, 12);
+              a3 = dotBytes(r, uu, dotBytes(p, u, a3));
+              b3 = dotBytes(r, vv, dotBytes(p, v, b3));
+            }
+          } else {
+            for (let c = pair; c < pair + 256; c += 32) {
+              const w0 = v128.load(c);
+              const w4 = v128.load(c, 16);
               let u = v128.and(w0, nibble1);
               let v = v128.and(w4, nibble1);
               let columns = v128.load(q);

@@ -107,20 +107,21 @@ export function matmul_q5_k(
                 uu = columns28(planes, low, bit3, bit4);
                 vv = columns28(planes + 16, low, bit3, bit4);
               }
+              const next = q + 16;
               let p = v128.load32_splat(q);
-              let r = v128.load32_splat(q, 16);
+              let r = v128.load32_splat(next);
               a0 = dotTwo(p, u, r, uu, a0);
               b0 = dotTwo(p, v, r, vv, b0);
               p = v128.load32_splat(q, 4);
-              r = v128.load32_splat(q, 20);
+              r = v128.load32_splat(next, 4);
               a1 = dotTwo(p, u, r, uu, a1);
               b1 = dotTwo(p, v, r, vv, b1);
               p = v128.load32_splat(q, 8);
-              r = v128.load32_splat(q, 24);
+              r = v128.load32_splat(next, 8);
               a2 = dotTwo(p, u, r, uu, a2);
               b2 = dotTwo(p, v, r, vv, b2);
               p = v128.load32_splat(q, 12);
-              r = v128.load32_splat(q, 28);
+              r = v128.load32_splat(next, 12);
               a3 = dotTwo(p, u, r, uu, a3);
               b3 = dotTwo(p, v, r, vv, b3);
             }
