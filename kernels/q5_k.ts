@@ -9,7 +9,7 @@ import {
   dotSplit,
   storeRows,
 } from "./lib/inline";
-import { addBits, encodeWithSums, fiveBits, packHead } from "./lib/k-quants";
+import { encodeWithSums, fiveBits, packHead } from "./lib/k-quants";
 
 // q5_K block in a file: 256 weights of one row in 176 bytes; as q4_K (see there), with a fifth bit for each weight:
 // w[i] = d * scale[j] * q[i] - dmin * minimum[j], q in 0..31, j = i / 32
@@ -49,20 +49,37 @@ export function pack_q5_k(packed: usize, source: usize, rows: usize, cols: usize
       for (let j: u32 = 0; j < 8; j++, planes += 160) {
         const nibbles = source + 48 + ((<usize>j >> 1) << 5);
         const shift = (j & 1) << 2;
-        for (let k: usize = 0; k < 20; k += 4) {
-          store<u32>(
-            planes + (k << 3),
-            fiveBits(load<u32>(nibbles + k) >> shift, load<u32>(source + k, 16) >> j),
-          );
-        }
         const a = fiveBits(load<u32>(nibbles, 20) >> shift, load<u32>(source, 36) >> j);
         const b = fiveBits(load<u32>(nibbles, 24) >> shift, load<u32>(source, 40) >> j);
         const c = fiveBits(load<u32>(nibbles, 28) >> shift, load<u32>(source, 44) >> j);
-        addBits(planes, (a & 0x07070707) << 5);
-        addBits(planes + 32, ((a & 0x18181818) << 2) | ((c & 0x08080808) << 4));
-        addBits(planes + 64, (b & 0x07070707) << 5);
-        addBits(planes + 96, ((b & 0x18181818) << 2) | ((c & 0x10101010) << 3));
-        addBits(planes + 128, (c & 0x07070707) << 5);
+        store<u32>(
+          planes,
+          fiveBits(load<u32>(nibbles) >> shift, load<u32>(source, 16) >> j) | ((a & 0x07070707) << 5),
+        );
+        store<u32>(
+          planes,
+          fiveBits(load<u32>(nibbles, 4) >> shift, load<u32>(source, 20) >> j) |
+            ((a & 0x18181818) << 2) |
+            ((c & 0x08080808) << 4),
+          32,
+        );
+        store<u32>(
+          planes,
+          fiveBits(load<u32>(nibbles, 8) >> shift, load<u32>(source, 24) >> j) | ((b & 0x07070707) << 5),
+          64,
+        );
+        store<u32>(
+          planes,
+          fiveBits(load<u32>(nibbles, 12) >> shift, load<u32>(source, 28) >> j) |
+            ((b & 0x18181818) << 2) |
+            ((c & 0x10101010) << 3),
+          96,
+        );
+        store<u32>(
+          planes,
+          fiveBits(load<u32>(nibbles, 16) >> shift, load<u32>(source, 32) >> j) | ((c & 0x07070707) << 5),
+          128,
+        );
       }
     }
   }

@@ -134,12 +134,6 @@ export function encodeWithSums(out: usize, x: usize, cols: usize, tile: usize, p
   return (nibbles & 0x0f0f0f0f) | ((fifths & 0x01010101) << 4);
 }
 
-/** Sets `bits` in the word at p. */
-// @ts-ignore: decorator
-@inline export function addBits(p: usize, bits: u32): void {
-  store<u32>(p, load<u32>(p) | bits);
-}
-
 /** Four weights of q3_K in run p of 32 columns, as q6_K has them, from the words with their two lower bits and with their third. */
 // @ts-ignore: decorator
 @inline export function sixBits(lower: u32, third: u32, p: u32): u32 {
