@@ -4,10 +4,10 @@
 //   node dist/bench/sampling.js [--seconds S]
 
 import { parseArgs } from "node:util";
+import { describeMachine, thisMachine } from "../cli/machine.js";
 import type { SamplerOptions } from "../runtime/sampling/options.js";
 import { createRandom } from "../runtime/sampling/random.js";
 import { createSampler } from "../runtime/sampling/sampler.js";
-import { describeMachine, thisMachine } from "../cli/machine.js";
 import { measureInTurn } from "./measure.js";
 
 const vocabSize = 32_000;

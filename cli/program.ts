@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { UsageError } from "./arguments.js";
 import { benchCommand } from "./bench.js";
-import { convertCommand } from "./convert.js";
 import { chatCommand } from "./chat.js";
+import { convertCommand } from "./convert.js";
 import { inspectCommand } from "./inspect.js";
 import { logitsCommand } from "./logits.js";
 import { ClosedPipe, errorLine, Interrupted, note, printable, write } from "./output.js";

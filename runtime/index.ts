@@ -1,6 +1,7 @@
 // The public API.
 
 export type { Tokenizer } from "../tokenizer/index.js";
+export type { Chat, ChatFormatOption, ChatOptions, RenderChatOptions } from "./api/chat.js";
 export {
   type Conversion,
   type ConvertedTensor,
@@ -8,7 +9,6 @@ export {
   type ConvertType,
   convert,
 } from "./api/convert.js";
-export type { Chat, ChatFormatOption, ChatOptions, RenderChatOptions } from "./api/chat.js";
 export type { Generation, GenerationResult, Part } from "./api/generation.js";
 export { type InspectedTensor, type Inspection, inspect } from "./api/inspect.js";
 export { type LoadOptions, load } from "./api/load.js";

@@ -1,4 +1,5 @@
 import type { Tokenizer } from "../../tokenizer/index.js";
+import { checkNames } from "../check-options.js";
 import type { Checkpoint, TensorInfo, Vocabulary } from "../formats/checkpoint.js";
 import { defined } from "../formats/defined.js";
 import { type GgufOutputTensor, type Sink, writeGguf } from "../formats/gguf-writer.js";
@@ -15,7 +16,6 @@ import {
 } from "../formats/requantize.js";
 import type { Source } from "../formats/source.js";
 import { findTokenizerBeside, fitting, readTokenizer } from "./open-model-tokenizer.js";
-import { checkNames } from "../check-options.js";
 import { openSource, type SourceLike } from "./sources.js";
 
 /** The types that `convert` writes, by ggml's names. */

@@ -1,5 +1,5 @@
-import type { Checkpoint } from "../formats/checkpoint.js";
 import { checkCount } from "../check-options.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
 
 /** More than any of today's machines makes use of: decoding is bound by memory. */
 const MAX_THREADS = 64;
