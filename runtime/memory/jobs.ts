@@ -1,3 +1,4 @@
+import { type TensorType, tensorTypes } from "../formats/tensor-types.js";
 import type { Kernels } from "./kernel-module.js";
 import { type CacheType, cacheTypes } from "./kv-cache.js";
 import { type WeightType, weightTypes } from "./tensor.js";
@@ -5,8 +6,14 @@ import { type WeightType, weightTypes } from "./tensor.js";
 // Jobs: the kernels' work, cut into units that do not depend on each other, so that threads can share it. Each result is computed by one
 // thread in one order, hence the same bits for any number of threads and any cut.
 
-/** Computes units [begin, end) of a job. `thread` numbers who does it, for those that need room of their own. */
-export type JobFunction = (args: Float64Array, begin: number, end: number, thread: number) => void;
+/**
+ * Computes units [begin, end) of a job. `thread` numbers who does it, for those that need room of their own. Returns, where a job can refuse a unit, the
+ * first one that it did; otherwise ALL.
+ */
+export type JobFunction = (args: Float64Array, begin: number, end: number, thread: number) => number;
+
+/** What a job returns that has refused no unit. */
+export const ALL = -1;
 
 /** Most arguments that a job has. */
 export const MAX_JOB_ARGS = 16;
@@ -18,12 +25,14 @@ const kinds = {
     (a, begin, end) => {
       const bytes = 4 * a[3]!;
       rmsnorm(a[0]! + begin * bytes, a[1]! + begin * bytes, a[2]!, end - begin, a[3]!, a[4]!);
+      return ALL;
     },
   /** x, table, heads, headDim, ropeDim; a unit is a position */
   rope:
     ({ rope }: Kernels): JobFunction =>
     (a, begin, end) => {
       rope(a[0]! + begin * 4 * a[2]! * a[3]!, a[1]! + begin * 4 * a[4]!, end - begin, a[2]!, a[3]!, a[4]!);
+      return ALL;
     },
   /** gate, up; a unit is an element */
   siluMul:
@@ -31,12 +40,14 @@ const kinds = {
     (a, begin, end) => {
       const gate = a[0]! + 4 * begin;
       silu_mul(gate, gate, a[1]! + 4 * begin, end - begin);
+      return ALL;
     },
   /** x, delta; a unit is an element */
   add:
     ({ add }: Kernels): JobFunction =>
     (a, begin, end) => {
       add(a[0]! + 4 * begin, a[1]! + 4 * begin, end - begin);
+      return ALL;
     },
 } as const;
 
@@ -50,17 +61,24 @@ const kindsByWeight = {
         encode(a[0]! + position * a[4]!, a[1]! + position * 4 * a[2]!, a[2]!, tile);
         position += tile;
       }
+      return ALL;
     };
   },
   /** out, weights, encoded, cols; a unit is a row */
   matvec: (kernels: Kernels, type: WeightType): JobFunction => {
     const matvec = kernels[`matvec_${type}`];
-    return (a, begin, end) => matvec(a[0]!, a[1]!, a[2]!, begin, end, a[3]!);
+    return (a, begin, end) => {
+      matvec(a[0]!, a[1]!, a[2]!, begin, end, a[3]!);
+      return ALL;
+    };
   },
   /** out, weights, encoded, rows, cols, tiles, bytes of a tile; a unit is a row */
   matmul: (kernels: Kernels, type: WeightType): JobFunction => {
     const matmul = kernels[`matmul_${type}`];
-    return (a, begin, end) => matmul(a[0]!, a[1]!, a[2]!, begin, end, a[3]!, a[4]!, a[5]!, a[6]!);
+    return (a, begin, end) => {
+      matmul(a[0]!, a[1]!, a[2]!, begin, end, a[3]!, a[4]!, a[5]!, a[6]!);
+      return ALL;
+    };
   },
 } as const;
 
@@ -75,14 +93,30 @@ const kindsByCache = {
       const scratch = a[4]! + thread * a[5]!;
       // biome-ignore format: a list of arguments
       attention(a[0]!, a[1]!, a[2]!, a[3]!, scratch, begin, end, a[6]!, a[7]!, a[8]!, a[9]!, a[10]!, a[11]!, a[12]!);
+      return ALL;
     };
   },
 } as const;
 
+const kindsByFile = {
+  /** matrix, source, cols, bytes of 8 packed rows, bytes of a row in the file; a unit is a row, refused where it holds an infinity or a NaN */
+  pack: (kernels: Kernels, type: FileType): JobFunction => {
+    const pack = kernels[`pack_${type}`];
+    return (a, begin, end) => {
+      const bad = pack(a[0]! + (begin / 8) * a[3]!, a[1]! + begin * a[4]!, end - begin, a[2]!);
+      return bad < 0 ? ALL : begin + bad;
+    };
+  },
+} as const;
+
+/** The types of a file's matrices, as the kernels spell them. */
+type FileType = Lowercase<TensorType>;
+
 type JobName =
   | keyof typeof kinds
   | `${keyof typeof kindsByWeight}_${WeightType}`
-  | `${keyof typeof kindsByCache}_${CacheType}`;
+  | `${keyof typeof kindsByCache}_${CacheType}`
+  | `${keyof typeof kindsByFile}_${FileType}`;
 
 const binders = new Map<JobName, (kernels: Kernels) => JobFunction>(
   Object.entries(kinds) as [keyof typeof kinds, (kernels: Kernels) => JobFunction][],
@@ -94,6 +128,10 @@ for (const kind of Object.keys(kindsByWeight) as (keyof typeof kindsByWeight)[])
 }
 for (const type of cacheTypes) {
   binders.set(`attention_${type}`, (kernels) => kindsByCache.attention(kernels, type));
+}
+for (const type of Object.keys(tensorTypes) as TensorType[]) {
+  const name = type.toLowerCase() as FileType;
+  binders.set(`pack_${name}`, (kernels) => kindsByFile.pack(kernels, name));
 }
 
 /** A job's number, by which threads name it to each other. */

@@ -113,8 +113,8 @@ const PAGE = 65_536;
 const MAX_STAGE_BYTES = 2 ** 32 - PAGE;
 /** Slots start at cache lines. */
 const ALIGNMENT = 64;
-/** Enough that reading a file is not slowed by the number of reads; eight rows where those are more. */
-const STAGING_BYTES = 2 ** 20;
+/** Enough that reading a file is not slowed by the number of reads, and that threads can share the packing; eight rows where those are more. */
+const STAGING_BYTES = 2 ** 22;
 
 /** The layouts that tensors of a file are packed to, all without loss. */
 export const packedAs: Record<TensorType, WeightType> = {
@@ -245,13 +245,14 @@ function planStage(
   };
 
   let encodedMost = 0;
-  let stagingMost = STAGING_BYTES;
+  let stagingMost = 0;
   const matrix = (name: string): MatrixSlot => {
     const { type, shape } = tensorOf(checkpoint, name);
     const [rows, cols] = shape as [number, number];
     const packed = packedAs[type];
     encodedMost = Math.max(encodedMost, encodedBytes(packed, cols));
-    stagingMost = Math.max(stagingMost, 8 * rowBytes(type, cols));
+    const bytes = rowBytes(type, cols);
+    stagingMost = Math.max(stagingMost, 8 * bytes, Math.min(rows * bytes, STAGING_BYTES));
     return { address: reserve("weights", packedBytes(packed, rows, cols)), type: packed, rows, cols };
   };
 

@@ -12,8 +12,11 @@ const GUARD = 0xffa5a5a5;
 export interface Crew {
   /** How many, with the caller. */
   readonly threads: number;
-  /** Computes all units of a job in a stage's memory, `chunk` of them at a time; returns when they are done. */
-  run(stage: number, job: number, units: number, chunk: number, args: readonly number[]): void;
+  /**
+   * Computes all units of a job in a stage's memory, `chunk` of them at a time. Returns when they are done: the first unit that was refused, or
+   * a number below 0.
+   */
+  run(stage: number, job: number, units: number, chunk: number, args: readonly number[]): number;
 }
 
 /**
@@ -52,14 +55,11 @@ export class Stage {
     return this.crew?.threads ?? 1;
   }
 
-  /** Computes all units of a job, shared with the crew where they are more than a chunk. */
-  run(job: number, units: number, chunk: number, args: readonly number[]): void {
-    if (this.crew && units > chunk) {
-      this.crew.run(this.number, job, units, chunk, args);
-      return;
-    }
+  /** Computes all units of a job, shared with the crew where they are more than a chunk. Returns the first unit that was refused, or ALL. */
+  run(job: number, units: number, chunk: number, args: readonly number[]): number {
+    if (this.crew && units > chunk) return this.crew.run(this.number, job, units, chunk, args);
     for (let i = 0; i < args.length; i++) this.#args[i] = args[i]!;
-    this.#jobs[job]!(this.#args, 0, units, 0);
+    return this.#jobs[job]!(this.#args, 0, units, 0);
   }
 
   tensor(slot: TensorSlot): Tensor {

@@ -1,4 +1,5 @@
 import { NumericError } from "../errors.js";
+import { rowBytes, type TensorType } from "../formats/tensor-types.js";
 import { jobNumbers } from "../memory/jobs.js";
 import { cacheRowBytes, type KvCache } from "../memory/kv-cache.js";
 import type { Stage } from "../memory/stage.js";
@@ -20,6 +21,21 @@ const CHUNK_BYTES = 32_768;
 /** Units of a job to take at once, when each costs so many bytes; a multiple of `step`. */
 function chunkOf(unitBytes: number, step = 1): number {
   return Math.max(1, Math.round(CHUNK_BYTES / unitBytes / step)) * step;
+}
+
+/**
+ * Packs rows from a file that lie at `source`, in its type's layout, as rows `row` and on of a matrix; `row` is a multiple of 8. Returns the first
+ * of them that holds an infinity or a NaN, counted from `row`, or -1.
+ */
+export function pack(matrix: Matrix, row: number, rows: number, type: TensorType, source: number): number {
+  const { stage, cols } = matrix;
+  const bytes = rowBytes(type, cols);
+  return stage.run(
+    jobNumbers[`pack_${type.toLowerCase() as Lowercase<TensorType>}`],
+    rows,
+    chunkOf(bytes, 8),
+    [matrix.groupAddress(row), source, cols, packedBytes(matrix.type, 8, cols), bytes],
+  );
 }
 
 /** out[i] = embedding[ids[i]];  out f32[n, dim], embedding [vocabSize, dim], n ids */
@@ -85,15 +101,15 @@ function multiply(stage: Stage, out: Tensor, w: Matrix, n: number): void {
   const { address, type, rows, cols } = w;
   const bytes = encodedBytes(type, cols);
   const x = stage.plan.encoded.address;
-  const rowBytes = packedBytes(type, 8, cols) / 8;
+  const bytesPerRow = packedBytes(type, 8, cols) / 8;
   const tiles = Math.floor(n / TILE);
   if (tiles) {
     const args = [out.address, address, x, rows, cols, tiles, TILE * bytes];
-    stage.run(jobNumbers[`matmul_${type}`], rows, chunkOf(rowBytes * TILE * tiles, 8), args);
+    stage.run(jobNumbers[`matmul_${type}`], rows, chunkOf(bytesPerRow * TILE * tiles, 8), args);
   }
   for (let i = tiles * TILE; i < n; i++) {
     const args = [out.address + i * rows * 4, address, x + i * bytes, cols];
-    stage.run(jobNumbers[`matvec_${type}`], rows, chunkOf(rowBytes, 8), args);
+    stage.run(jobNumbers[`matvec_${type}`], rows, chunkOf(bytesPerRow, 8), args);
   }
 }
 

@@ -1,10 +1,12 @@
 import { ModelError, NumericError } from "../errors.js";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.js";
+import { halfToNumber } from "../formats/floats.js";
 import { rowBytes } from "../formats/tensor-types.js";
 import type { KvCache } from "../memory/kv-cache.js";
 import type { CacheSlot, LayerSlots, StagePlan, TensorSlot } from "../memory/plan.js";
 import type { Stage } from "../memory/stage.js";
 import type { Matrix, Tensor } from "../memory/tensor.js";
+import * as ops from "./ops.js";
 
 /** One transformer block, bound to its stage's memory. Shapes stand at LayerSlots. */
 export type Layer = {
@@ -56,74 +58,102 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Rows [begin, end) of a tensor on their way into memory; a vector is one row. */
+interface Piece {
+  readonly tensor: TensorInfo;
+  readonly into: Tensor | Matrix;
+  readonly begin: number;
+  readonly end: number;
+}
+
 /**
- * Streams the checkpoint's weights into the stages: a few rows of a tensor at a time, which a kernel packs into place.
- * Never more than one stage's staging region is held beside the plan. Throws NumericError for an Inf or a NaN in the weights,
- * and rejects with the signal's reason when it is aborted.
+ * Streams the checkpoint's weights into the stages, a few rows of a tensor at a time: while all threads pack one piece into place, the next one is
+ * read. Never more than that and one stage's staging region is held beside the plan. Throws NumericError for an Inf or a NaN in the
+ * weights, and rejects with the signal's reason when it is aborted.
  */
 export async function readWeights(
   checkpoint: Checkpoint,
   stages: readonly Stage[],
-  options: ReadOptions,
+  { onProgress, signal }: ReadOptions,
 ): Promise<void> {
   let total = 0;
   for (const tensor of checkpoint.tensors.values()) total += tensor.bytes;
   let loaded = 0;
-  const read = async (name: string, into: Tensor | Matrix) => {
-    const tensor = checkpoint.tensors.get(name);
-    if (!tensor) throw new ModelError(`Cannot load ${checkpoint.source.name}: it has no tensor ${name}`);
-    if ("cols" in into) await readMatrix(checkpoint, tensor, into, options.signal);
-    else await readVector(checkpoint, tensor, into);
-    loaded += tensor.bytes;
-    options.onProgress?.({ loaded, total, phase: "weights" });
-    options.signal?.throwIfAborted();
-  };
 
-  for (const stage of stages) {
-    const plan: StagePlan = stage.plan;
-    if (plan.embedding) await read("token_embd.weight", stage.matrix(plan.embedding));
-    for (const [i, slots] of plan.layers.entries()) {
-      const layer = bindLayer(stage, slots);
-      for (const [key, name] of Object.entries(layerNames)) {
-        await read(`blk.${plan.firstLayer + i}.${name}.weight`, layer[key as keyof typeof layerNames]);
-      }
+  const pieces = stages.flatMap((stage) => stagePieces(checkpoint, stage));
+  const read = ({ tensor, begin, end }: Piece) => checkpoint.readRows(tensor, begin, end);
+  let reading = read(pieces[0]!);
+  for (const [i, piece] of pieces.entries()) {
+    const bytes = await reading;
+    signal?.throwIfAborted();
+    const next = pieces[i + 1];
+    if (next) {
+      reading = read(next);
+      reading.catch(() => {}); // told when it is awaited, if nothing else fails before
     }
-    if (plan.outputNorm) await read("output_norm.weight", stage.tensor(plan.outputNorm));
-    if (plan.output && plan.output !== plan.embedding) await read("output.weight", stage.matrix(plan.output));
+    place(checkpoint, piece, bytes);
+    if (next?.tensor === piece.tensor) continue;
+    loaded += piece.tensor.bytes;
+    onProgress?.({ loaded, total, phase: "weights" });
+    signal?.throwIfAborted();
   }
 }
 
-/** Rows are read in groups of 8, as many as the staging region holds, and packed one chunk after the other. */
-async function readMatrix(
-  checkpoint: Checkpoint,
-  tensor: TensorInfo,
-  matrix: Matrix,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const { stage, rows, cols } = matrix;
-  const { staging } = stage.plan;
-  const bytes = rowBytes(tensor.type, cols);
-  const chunk = Math.floor(staging.bytes / bytes / 8) * 8;
-  const pack = stage.kernels[`pack_${tensor.type.toLowerCase() as Lowercase<typeof tensor.type>}`];
-  for (let row = 0; row < rows; row += chunk) {
-    const end = Math.min(row + chunk, rows);
-    stage.bytes.set(await checkpoint.readRows(tensor, row, end), staging.address);
-    signal?.throwIfAborted();
-    const bad = pack(matrix.groupAddress(row), staging.address, end - row, cols);
-    if (bad >= 0) throw new NumericError(notFinite(checkpoint, tensor, row + bad));
+/** Everything that belongs into a stage, in the order in which it lies there. */
+function stagePieces(checkpoint: Checkpoint, stage: Stage): Piece[] {
+  const plan: StagePlan = stage.plan;
+  const pieces: Piece[] = [];
+  const add = (name: string, into: Tensor | Matrix) => {
+    const tensor = checkpoint.tensors.get(name);
+    if (!tensor) throw new ModelError(`Cannot load ${checkpoint.source.name}: it has no tensor ${name}`);
+    const rows = "cols" in into ? into.rows : 1;
+    const step =
+      "cols" in into ? Math.floor(plan.staging.bytes / rowBytes(tensor.type, into.cols) / 8) * 8 : 1;
+    for (let begin = 0; begin < rows; begin += step) {
+      pieces.push({ tensor, into, begin, end: Math.min(begin + step, rows) });
+    }
+  };
+
+  if (plan.embedding) add("token_embd.weight", stage.matrix(plan.embedding));
+  for (const [i, slots] of plan.layers.entries()) {
+    const layer = bindLayer(stage, slots);
+    for (const [key, name] of Object.entries(layerNames)) {
+      add(`blk.${plan.firstLayer + i}.${name}.weight`, layer[key as keyof typeof layerNames]);
+    }
   }
+  if (plan.outputNorm) add("output_norm.weight", stage.tensor(plan.outputNorm));
+  if (plan.output && plan.output !== plan.embedding) add("output.weight", stage.matrix(plan.output));
+  return pieces;
+}
+
+function place(checkpoint: Checkpoint, piece: Piece, bytes: Uint8Array): void {
+  const bad =
+    "cols" in piece.into ? packRows(piece, piece.into, bytes) : fillVector(piece, piece.into, bytes);
+  if (bad < 0) return;
+  throw new NumericError(
+    `Cannot load ${checkpoint.source.name}: ${piece.tensor.name} holds an infinity or a NaN in row ${piece.begin + bad}; expected finite weights`,
+  );
+}
+
+/** Returns the first row that holds an infinity or a NaN, counted from the piece's first, or -1. */
+function packRows({ tensor, begin, end }: Piece, matrix: Matrix, bytes: Uint8Array): number {
+  const { stage } = matrix;
+  const { staging } = stage.plan;
+  stage.bytes.set(bytes, staging.address);
+  const bad = ops.pack(matrix, begin, end - begin, tensor.type, staging.address);
   stage.checkGuards(`packing ${tensor.name}`);
+  return bad;
 }
 
 /** Vectors are few and short: packed as a matrix of one row they would take eight, so they are converted here. */
-async function readVector(checkpoint: Checkpoint, tensor: TensorInfo, vector: Tensor): Promise<void> {
-  const bytes = await checkpoint.readRows(tensor, 0, 1);
+function fillVector({ tensor }: Piece, vector: Tensor, bytes: Uint8Array): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const out = vector.view();
   for (let i = 0; i < out.length; i++) {
     out[i] = readFloat(view, tensor, i);
-    if (!Number.isFinite(out[i])) throw new NumericError(notFinite(checkpoint, tensor, 0));
+    if (!Number.isFinite(out[i])) return 0;
   }
+  return -1;
 }
 
 function readFloat(view: DataView, tensor: TensorInfo, i: number): number {
@@ -136,17 +166,4 @@ function readFloat(view: DataView, tensor: TensorInfo, i: number): number {
     return word.getFloat32(0);
   }
   throw new ModelError(`${tensor.name}: expected a vector of F32, F16 or BF16, found ${tensor.type}`);
-}
-
-/** IEEE 754 binary16: sign, 5 bits of exponent, 10 of fraction. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return exponent ? sign * (1 + fraction / 1024) * 2 ** (exponent - 15) : sign * fraction * 2 ** -24;
-}
-
-function notFinite(checkpoint: Checkpoint, tensor: TensorInfo, row: number): string {
-  return `Cannot load ${checkpoint.source.name}: ${tensor.name} holds an infinity or a NaN in row ${row}; expected finite weights`;
 }

@@ -19,12 +19,11 @@ async function work({ module, memories, slot: buffer, thread }: WorkerOrders): P
     if (slot.claim(claim)) {
       looks = 0;
       try {
-        stages[claim.stage]![claim.job]!(slot.args, claim.begin, claim.end, thread);
+        slot.finish(stages[claim.stage]![claim.job]!(slot.args, claim.begin, claim.end, thread));
       } catch (error) {
-        slot.finish(true);
+        slot.fail();
         throw error;
       }
-      slot.finish();
     } else if (looks >= LOOKS) {
       slot.sleep();
       looks = 0;

@@ -112,11 +112,10 @@ export async function createCrew({ threads, module, memories }: CrewOptions): Pr
       let failure: unknown;
       while (slot.claim(claim)) {
         try {
-          compute(slot.args, claim.begin, claim.end, 0);
-          slot.finish();
+          slot.finish(compute(slot.args, claim.begin, claim.end, 0));
         } catch (error) {
           failure = error;
-          slot.finish(true);
+          slot.fail();
         }
       }
       meet();
@@ -124,6 +123,7 @@ export async function createCrew({ threads, module, memories }: CrewOptions): Pr
         lose("one failed in a kernel");
         throw failure ?? lost;
       }
+      return slot.refused;
     },
     async dispose() {
       slot.stop();

@@ -1,4 +1,4 @@
-import { MAX_JOB_ARGS } from "../memory/jobs.js";
+import { ALL, MAX_JOB_ARGS } from "../memory/jobs.js";
 
 /** 32-bit words of the slot. What different threads write again and again lies in different cache lines. */
 const REMAINING = 0; // chunks that nobody has claimed; below 0 when more was asked for
@@ -8,11 +8,13 @@ const SLEEPERS = 33; // workers that sleep, or are about to
 const LEADER_WAITS = 48; // 1 while the leader sleeps on FINISHED
 const FAILED = 49; // 1 when a chunk of the job threw
 const STOPPED = 50; // 1 when the workers are to end
+const REFUSED = 51; // the first unit that was refused; NONE where none was
 const JOB = 64;
 const STAGE = 65;
 const UNITS = 66;
 const CHUNK = 67;
 const CHUNKS = 68;
+const NONE = 2 ** 31 - 1;
 const ARGS_BYTE = 512;
 const BYTES = ARGS_BYTE + 8 * MAX_JOB_ARGS;
 
@@ -47,6 +49,7 @@ export class JobSlot {
     words[UNITS] = units;
     words[CHUNK] = chunk;
     words[CHUNKS] = chunks;
+    words[REFUSED] = NONE;
     Atomics.store(words, FINISHED, 0);
     Atomics.store(words, REMAINING, chunks);
     if (Atomics.load(words, SLEEPERS) > 0) this.#wake();
@@ -66,10 +69,23 @@ export class JobSlot {
     return true;
   }
 
-  /** Says that a claimed chunk is done, or that it threw. */
-  finish(failed = false): void {
+  /** Says that a claimed chunk threw; it counts as finished. */
+  fail(): void {
+    Atomics.store(this.#words, FAILED, 1);
+    this.finish(ALL);
+  }
+
+  /** Says that a claimed chunk is done, with what its job returned. */
+  finish(refused: number): void {
     const words = this.#words;
-    if (failed) Atomics.store(words, FAILED, 1);
+    if (refused !== ALL) {
+      let first = Atomics.load(words, REFUSED);
+      while (refused < first) {
+        const seen = Atomics.compareExchange(words, REFUSED, first, refused);
+        if (seen === first) break;
+        first = seen;
+      }
+    }
     const finished = Atomics.add(words, FINISHED, 1) + 1;
     if (finished === words[CHUNKS] && Atomics.load(words, LEADER_WAITS)) Atomics.notify(words, FINISHED);
   }
@@ -80,6 +96,12 @@ export class JobSlot {
 
   get allFinished(): boolean {
     return Atomics.load(this.#words, FINISHED) === this.#words[CHUNKS];
+  }
+
+  /** The first unit of the finished job that was refused, or ALL. */
+  get refused(): number {
+    const first = Atomics.load(this.#words, REFUSED);
+    return first === NONE ? ALL : first;
   }
 
   get failed(): boolean {
