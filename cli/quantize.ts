@@ -21,7 +21,7 @@ of the mean squared error (RMSE), that in percent of the weights' own size, and 
 Norms stay F32. The classifier of a model of four bits becomes Q6_K. A matrix whose rows are no multiple of the type's block (32,
 for q4_k and q6_k 256) becomes Q8_0, or F16.
 
-  --type TYPE        ${types.join(", ")}; llama.cpp runs q4_1, this version does not
+  --type TYPE        ${types.join(", ")}
   --perplexity FILE  how well the model predicts the text in FILE before and after
   --tokenizer FILE   the vocabulary of another file
   --json             one JSON object: bytes, hasVocabulary, tensors, and with --perplexity before and after
@@ -41,9 +41,6 @@ async function execute(args: readonly string[]): Promise<void> {
   const type = oneOf("--type", values.type, types);
   if (!type) throw new UsageError(`expected --type ${types.join(", ")}, found none`);
   const textFile = fileName("--perplexity", values.perplexity);
-  if (textFile !== undefined && type === "q4_1") {
-    throw new UsageError("--perplexity: expected a type that this version runs, found q4_1");
-  }
   const tokenizer = fileName("--tokenizer", values.tokenizer);
   const text = textFile === undefined ? undefined : await readText(textFile);
 

@@ -409,7 +409,10 @@ async function fixtureFolder(names: Record<string, string>): Promise<string> {
 }
 
 async function logitsOf(checkpoint: Checkpoint, ids: readonly number[]): Promise<Float32Array> {
-  const llama = await loadLlama(checkpoint, { contextLength: checkpoint.config.contextLength });
+  const llama = await loadLlama(checkpoint, {
+    contextLength: checkpoint.config.contextLength,
+    cacheType: "f32",
+  });
   return forward(llama, ids, 0, 0).slice();
 }
 

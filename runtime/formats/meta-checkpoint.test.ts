@@ -38,7 +38,7 @@ async function openWith(
 }
 
 async function logitsOf(checkpoint: Checkpoint): Promise<Float32Array> {
-  const llama = await loadLlama(checkpoint, { contextLength: 16 });
+  const llama = await loadLlama(checkpoint, { contextLength: 16, cacheType: "f32" });
   return forward(llama, golden.ids, 0, 0).slice();
 }
 
