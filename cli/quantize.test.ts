@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../runtime/formats/open.js";
 import { fileSource } from "../runtime/formats/source.js";
-import { cria, criaInProcess, makeModels, vocabulary } from "../test/cria-program.js";
+import { criaInProcess, makeModels, vocabulary } from "../test/cria-program.js";
 import { dequantize } from "../test/dequantize.js";
 import { randomCheckpoint, smallConfig } from "../test/random-model.js";
 import { checkpointToGguf } from "../test/write-gguf.js";

@@ -1,11 +1,12 @@
 // Does cria draw from the distributions that llama.cpp draws from? llama.cpp tells the probabilities after its chain of samplers,
 // on a real model (stories260K in ../shared/data), and cria draws 100,000 times from the same logits. Of llama.cpp's steps these
-// are those that node-llama-cpp exposes: bias, penalties, top-k, top-p, min-p, XTC, temperature. (It has DRY too, but with version
-// 3.22.1 the probabilities stay what they are without.)
+// are those that node-llama-cpp exposes: bias, penalties, top-k, top-p, min-p, XTC, temperature. (It has DRY too, but in our runs of
+// version 3.22.1 the probabilities stayed what they are without.)
 //
-//   node dist/bench/peers/sampling.js [--record FILE]     the file is the one that the sampler's tests compare with
+//   npm run sampling -- [--record FILE]     the file is the one that the sampler's tests compare with
 
 import { writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { getLlama, LlamaLogLevel, type SequenceEvaluateOptions, type Token, TokenBias } from "node-llama-cpp";
 import { openModelTokenizer } from "../../runtime/index.js";
@@ -14,7 +15,10 @@ import { compareDraws, type Distribution } from "../../test/llama-cpp-distributi
 import { versions } from "./llama-cpp.js";
 
 const { values } = parseArgs({ options: { record: { type: "string" } } });
-const path = "../shared/data/models/stories260K/stories260K.gguf";
+// from bench/peers/dist/bench/peers, where this is compiled to
+const path = fileURLToPath(
+  new URL("../../../../../../shared/data/models/stories260K/stories260K.gguf", import.meta.url),
+);
 const tokenizer = await openModelTokenizer(path);
 const llama = await getLlama({ gpu: false, build: "never", logLevel: LlamaLogLevel.error });
 const model = await llama.loadModel({ modelPath: path });
