@@ -5,13 +5,20 @@ import { readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { describeMachine, thisMachine } from "../cli/machine.js";
-import { type Build, chooseBuild, exactBuilds } from "../runtime/memory/choose-build.js";
-import { instantiateKernels, type Kernels } from "../runtime/memory/kernel-module.js";
-import { Arena, type Region } from "./arena.js";
-import { drawKernels, type KernelSpeed } from "./charts.js";
-import { ARENA_BYTES, type KernelCase, kernelCases, type Work } from "./kernel-cases.js";
-import { type LimitLoop, type Limits, openLimits } from "./limits.js";
-import { measureInTurn, type Timing } from "./measure.js";
+import { type Build, exactBuilds } from "../runtime/memory/choose-build.js";
+import { instantiateKernels } from "../runtime/memory/kernel-module.js";
+import { Arena } from "./arena.js";
+import { drawKernels } from "./charts.js";
+import { ARENA_BYTES } from "./kernel-cases.js";
+import {
+  casesWith,
+  cellsOf,
+  columnNames,
+  type KernelRow,
+  openBuild,
+  timeKernel,
+  type Variant,
+} from "./measure-kernels.js";
 
 const help = `usage: node dist/bench/kernels.js [options]
 
@@ -25,19 +32,6 @@ const help = `usage: node dist/bench/kernels.js [options]
 Prints a table, and as its last line the same as JSON. "limit" is the time that reading the bytes alone, or the multiplications and
 additions alone, would take by loops that do nothing else, in turn with the kernel; whichever is longer, as a share of the kernel's.
 `;
-
-interface Variant {
-  readonly name: string;
-  readonly kernels: Kernels;
-  readonly limits: Limits;
-}
-
-interface Row extends Timing, KernelSpeed {
-  /** By the median. */
-  readonly gigabytesPerSecond: number;
-  readonly nanosecondsPerElement: number;
-  readonly stated: Work["stated"];
-}
 
 const { values: options } = parseArgs({
   options: {
@@ -57,22 +51,19 @@ async function main(): Promise<void> {
   if (!(seconds > 0)) {
     throw new RangeError(`--seconds: expected a number above 0, found ${options.seconds}`);
   }
-  const wanted = kernelCases.filter(
-    ({ kernel, shape }) => options.only?.some((text) => `${kernel} ${shape}`.includes(text)) ?? true,
-  );
-  if (wanted.length === 0) throw new RangeError(`--only: no kernel matches ${options.only!.join(", ")}`);
+  const wanted = casesWith(options.only ?? []);
 
   const arena = new Arena(ARENA_BYTES);
   const variants = await openVariants(arena);
   const machine = thisMachine();
   console.log(`${describeMachine(machine)}; one thread, ${seconds} s a line`);
-  console.log(columns("kernel", "shape", "build", "us/call", "rate", "spread", "GOP/s", "limit"));
-  const rows: Row[] = [];
+  console.log(line(columnNames));
+  const rows: KernelRow[] = [];
   const differing: string[] = [];
   for (const kernelCase of wanted) {
-    const { timed, alike } = time(kernelCase, arena, variants, seconds);
+    const { timed, alike } = timeKernel(kernelCase, arena, variants, seconds);
     for (const row of timed) {
-      console.log(printed(row));
+      console.log(line(cellsOf(row)));
       rows.push(row);
     }
     if (!alike) differing.push(`${kernelCase.kernel} ${kernelCase.shape}`);
@@ -89,14 +80,10 @@ async function main(): Promise<void> {
   console.log(JSON.stringify({ bench: "kernels", machine, seconds, bitEqual: differing.length === 0, rows }));
 }
 
-/** An instance of each build, over the arena's memory. */
+/** The builds, and modules that are timed beside them. */
 async function openVariants(arena: Arena): Promise<Variant[]> {
   const variants: Variant[] = [];
-  for (const build of await chooseBuilds()) {
-    const { module } = await chooseBuild(build);
-    const limits = await openLimits(build, arena.memory);
-    variants.push({ name: build, kernels: await instantiateKernels(module, arena.memory), limits });
-  }
+  for (const build of await chosenBuilds()) variants.push(await openBuild(build, arena));
   for (const path of options.wasm ?? []) {
     const module = await WebAssembly.compile(withPlainMemory(await readFile(path)));
     const kernels = await instantiateKernels(module, arena.memory);
@@ -105,7 +92,7 @@ async function openVariants(arena: Arena): Promise<Variant[]> {
   return variants;
 }
 
-async function chooseBuilds(): Promise<Build[]> {
+async function chosenBuilds(): Promise<Build[]> {
   const exact = await exactBuilds();
   if (!options.build) return exact.toReversed();
   return options.build.map((name) => {
@@ -129,93 +116,8 @@ function withPlainMemory(wasm: Buffer): Uint8Array<ArrayBuffer> {
   return copy;
 }
 
-/** Times one kernel in every build, after comparing what they compute. */
-function time(
-  kernelCase: KernelCase,
-  arena: Arena,
-  variants: readonly Variant[],
-  seconds: number,
-): { timed: Row[]; alike: boolean } {
-  arena.reset();
-  const bind = kernelCase.lay(arena, variants[0]!.kernels);
-  const bound = variants.map(({ kernels }) => bind(kernels));
-  const hashes = bound.map(({ call, out, comparable = true }) => {
-    call();
-    const hash = hashOf(kernelCase, arena, out);
-    return comparable ? hash : 0;
-  });
-  const { kernel, shape, work } = kernelCase;
-  const { bytes, span = bytes, operations, numbers, elements, stated } = work;
-  // the builds read alike, and compute each by their own instructions
-  const reading = variants[0]!.limits.reading(span);
-  const computing = variants.map(({ limits }) => limits.computing(numbers));
-  const timings = measureInTurn(
-    [...bound, reading, ...computing].map(({ call }) => call),
-    seconds,
-  );
-  const rate = ({ amount }: LimitLoop, { median }: Timing) => amount / median / 1e6;
-  const readLimit = rate(reading, timings[bound.length]!);
-  const timed = bound.map((_, i): Row => {
-    const timing = timings[i]!;
-    const ms = timing.median;
-    const computeLimit = rate(computing[i]!, timings[bound.length + 1 + i]!);
-    const readMs = bytes / readLimit / 1e6;
-    const computeMs = operations / computeLimit / 1e6;
-    return {
-      kernel,
-      shape,
-      build: variants[i]!.name,
-      ...timing,
-      gigabytesPerSecond: bytes / ms / 1e6,
-      gigaoperationsPerSecond: operations / ms / 1e6,
-      nanosecondsPerElement: (ms * 1e6) / elements,
-      stated,
-      bytes,
-      span,
-      operations,
-      numbers,
-      readLimit,
-      computeLimit,
-      bound: readMs >= computeMs ? "reading" : "computing",
-      share: Math.max(readMs, computeMs) / ms,
-    };
-  });
-  return { timed, alike: hashes.every((hash) => hash === hashes[0]) };
-}
-
-/** A hash of the output (FNV-1a over words). Throws when the kernel has not written anything. */
-function hashOf({ kernel }: KernelCase, arena: Arena, out: Region): number {
-  let hash = 0x811c9dc5;
-  let written = 0;
-  for (const word of arena.words(out)) {
-    written |= word;
-    hash = Math.imul(hash ^ word, 0x01000193);
-  }
-  if (written === 0) throw new Error(`${kernel} wrote nothing but zeros`);
-  return hash >>> 0;
-}
-
-function printed(row: Row): string {
-  const { stated, gigabytesPerSecond, gigaoperationsPerSecond, nanosecondsPerElement } = row;
-  const rate = {
-    bytes: `${gigabytesPerSecond.toFixed(1)} GB/s`,
-    operations: `${gigaoperationsPerSecond.toFixed(1)} GOP/s`,
-    elements: `${nanosecondsPerElement.toFixed(3)} ns/el`,
-  }[stated];
-  const spread = (100 * (row.upperQuartile - row.lowerQuartile)) / row.median;
-  return columns(
-    row.kernel,
-    row.shape,
-    row.build,
-    (row.median * 1000).toFixed(2),
-    rate,
-    `${spread.toFixed(0)} %`,
-    stated !== "operations" && row.operations ? gigaoperationsPerSecond.toFixed(1) : "",
-    `${(100 * row.share).toFixed(0)} % ${row.bound}`,
-  );
-}
-
-function columns(...cells: [string, string, string, string, string, string, string, string]): string {
+/** Cells in columns. */
+function line(cells: readonly string[]): string {
   const widths = [-14, -46, -10, 11, 14, 7, 7, 15];
   return cells
     .map((cell, i) => (widths[i]! < 0 ? cell.padEnd(-widths[i]!) : cell.padStart(widths[i]!)))

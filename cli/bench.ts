@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { type CacheType, type Inspection, inspect, type Model } from "../runtime/index.js";
+import { inspect } from "../runtime/index.js";
 import {
   integer,
   integers,
@@ -9,17 +9,10 @@ import {
   parseArguments,
   UsageError,
 } from "./arguments.js";
+import { benchModel, type ModelReport, type TestResult } from "./bench-model.js";
 import { describeMachine, type Machine, thisMachine } from "./machine.js";
 import { loadModel, loadOptions } from "./model-options.js";
 import { interruptSignal, progressLine, write } from "./output.js";
-import {
-  meanAndDeviation,
-  promptTest,
-  type Run,
-  type SpeedTest,
-  warmUp,
-  writingTest,
-} from "./speed-tests.js";
 import { markdownTable } from "./table.js";
 
 const options = {
@@ -45,8 +38,8 @@ the mean of the tokens per second and its standard deviation, by the clock of a 
   -r, --repetitions N  how often each test is run (default 5)
   -o, --output FORMAT  md, csv or json (default md)
   --depth N            tokens before those that are written, which are not counted: writing deep in a context (default 0)
-  --cache TYPE         how keys and values are kept: f32, f16 or q8_0
-  --build BUILD        the kernels: simd or relaxed (default: the fastest that is exact here)
+  --cache TYPE         how keys and values are kept: f32, f16 or q8_0 (default f16)
+  --build BUILD        the kernels: simd, relaxed or relaxed16 (default: the fastest that is exact here)
 
 GB/s is what a test has to read at least, by its time: for every token that is written, all weights as the file holds them (of
 an embedding that is not the classifier too, none) and the keys and values of all positions so far; for a prompt, the weights
@@ -55,25 +48,6 @@ stddev, gigabytesPerSecond, and samples, the tokens per second of each repetitio
 `;
 
 export const benchCommand = { doing: "bench", summary: "measure how fast a model is", help, execute };
-
-interface Result {
-  readonly test: string;
-  readonly threads: number;
-  readonly tokensPerSecond: number;
-  readonly stddev: number;
-  readonly gigabytesPerSecond: number;
-  /** Tokens per second of each repetition. */
-  readonly samples: readonly number[];
-}
-
-interface Report extends Pick<Model, "build" | "layout" | "cacheType"> {
-  readonly model: string;
-  /** Of the file. */
-  readonly bytes: number;
-  readonly parameters: number;
-  readonly machine: Machine;
-  readonly results: readonly Result[];
-}
 
 async function execute(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseArguments(args, options);
@@ -92,99 +66,24 @@ async function execute(args: readonly string[]): Promise<void> {
   const loading = loadOptions(others);
   const path = onePositional(positionals, "model") ?? "tiny";
 
+  const machine = thisMachine(); // before the tests: what the load is then is their own
   const signal = interruptSignal();
-  const inspection = await inspect(path);
-  const lengths = lengthsFor(inspection, asked);
-  const tests = [
-    ...(lengths.prompt ? [promptTest(lengths.prompt)] : []),
-    ...(lengths.passes ? [writingTest(lengths.passes, asked.depth)] : []),
-  ];
-  // before the tests: what the load is then is their own
-  const machine = thisMachine();
-  const results: Result[] = [];
-  let facts!: Pick<Model, "build" | "layout" | "cacheType">;
-  for (const threads of threadCounts) {
-    const { model } = await loadModel(path, { ...loading, contextLength: lengths.context, threads, signal });
-    facts = { build: model.build, layout: model.layout, cacheType: model.cacheType };
-    try {
-      await warmUp(model, lengths, signal);
-      const reads = bytesRead(inspection, model);
-      for (const test of tests) results.push(await measure(test, model, repetitions, reads, signal));
-    } finally {
-      await model.dispose();
-    }
-  }
-  const { bytes, parameters } = inspection;
-  await write(formats[format]({ model: basename(path), ...facts, bytes, parameters, machine, results }));
-}
-
-interface Lengths {
-  readonly prompt: number;
-  readonly passes: number;
-  /** Positions that the longest test needs. */
-  readonly context: number;
-}
-
-/** What was not asked for is llama-bench's, as far as the context holds it. Too much of what was asked for is refused by load(). */
-function lengthsFor(
-  { config }: Inspection,
-  asked: {
-    readonly prompt?: number | undefined;
-    readonly passes?: number | undefined;
-    readonly depth: number;
-  },
-): Lengths {
-  const longest = config?.contextLength ?? Number.POSITIVE_INFINITY; // of a file that does not run load() says why
-  const before = Math.max(asked.depth, 1);
-  const prompt = asked.prompt ?? Math.min(512, longest);
-  const passes = asked.passes ?? Math.max(1, Math.min(128, longest - before));
-  return { prompt, passes, context: Math.max(prompt, passes && before + passes) };
-}
-
-/** Bytes that one pass reads of the weights, and for each position of the cache. */
-function bytesRead(
-  { tensors }: Inspection,
-  { config, cacheType }: Model,
-): { readonly weights: number; readonly position: number } {
-  const untied = tensors.some(({ name }) => name === "output.weight");
-  const weights = tensors
-    .filter(({ name }) => !(untied && name === "token_embd.weight"))
-    .reduce((sum, tensor) => sum + tensor.bytes, 0);
-  return { weights, position: 2 * config.nLayers * config.kvDim * cacheBytes[cacheType] };
-}
-
-/** Of one number; q8_0 has a half float for every 32. */
-const cacheBytes: Readonly<Record<CacheType, number>> = { f32: 4, f16: 2, q8_0: 36 / 32 };
-
-async function measure(
-  test: SpeedTest,
-  model: Model,
-  repetitions: number,
-  reads: { readonly weights: number; readonly position: number },
-  signal: AbortSignal,
-): Promise<Result> {
   const line = progressLine();
-  const runs: Run[] = [];
-  try {
-    while (runs.length < repetitions) {
-      line.show(`${test.name}, ${model.threads} threads: ${runs.length} of ${repetitions}`);
-      runs.push(await test.time(model, runs.length, signal));
-    }
-  } finally {
-    line.clear();
-  }
-  const rates = (amount: (run: Run) => number) => runs.map((run) => amount(run) / run.seconds);
-  const samples = rates(() => test.tokens);
-  const bytes = rates((run) => run.weightReads * reads.weights + run.cacheReads * reads.position);
-  const { mean, deviation } = meanAndDeviation(samples);
-  return {
-    test: test.name,
-    threads: model.threads,
-    tokensPerSecond: mean,
-    stddev: deviation,
-    gigabytesPerSecond: meanAndDeviation(bytes).mean / 1e9,
-    samples,
-  };
+  const inspection = await inspect(path);
+  const report = await benchModel(inspection, {
+    ...asked,
+    repetitions,
+    threadCounts,
+    signal,
+    open: async (needed) => (await loadModel(path, { ...loading, ...needed, signal })).model,
+    onProgress: (text) => line.show(text),
+  }).finally(() => line.clear());
+  await write(formats[format]({ model: basename(path), ...report, machine }));
+}
+
+interface Report extends ModelReport {
+  readonly model: string;
+  readonly machine: Machine;
 }
 
 const columns = ["model", "bytes", "parameters", "build", "layout", "cache", "threads", "test"] as const;
@@ -217,7 +116,7 @@ type Format = keyof typeof formats;
 /** What a line begins with, one for each of `columns`. */
 function cells(
   { model, bytes, parameters, build, layout, cacheType }: Report,
-  { threads, test }: Result,
+  { threads, test }: TestResult,
 ): (string | number)[] {
   return [model, bytes, parameters, build, layout, cacheType, threads, test];
 }

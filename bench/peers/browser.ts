@@ -1,11 +1,8 @@
-import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
-import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { extname, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { openModelTokenizer } from "../../runtime/index.js";
+import { serve } from "../static-server.js";
 import type { BrowserEngine, BrowserJob, Speed } from "./browser-page.js";
 import { inThreads, type Job, type Measured, root } from "./contestants.js";
 
@@ -13,7 +10,7 @@ const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-backgro
 
 /** One engine in a Chromium of its own, on a page with threads. */
 export async function inChromium(executablePath: string, engine: BrowserEngine, job: Job): Promise<Measured> {
-  const server = await serve(job.model);
+  const server = await serve({ html, folders, files: { "/model.gguf": job.model } });
   const browser = await chromium.launch({ executablePath, args: flags });
   try {
     const page = await browser.newPage();
@@ -71,38 +68,3 @@ const folders: Readonly<Record<string, string>> = {
   page: here,
   modules: `${root}bench/peers/node_modules/`,
 };
-
-const types: Readonly<Record<string, string>> = {
-  ".js": "text/javascript",
-  ".json": "application/json",
-  ".wasm": "application/wasm",
-};
-
-/** A server on this machine alone, with the headers that a page needs to have threads. */
-async function serve(model: string): Promise<Server> {
-  const server = createServer((request, response) => {
-    const path = decodeURIComponent(new URL(request.url!, "http://localhost").pathname);
-    response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
-    response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
-    if (path === "/") {
-      response.setHeader("Content-Type", "text/html").end(html);
-      return;
-    }
-    const [, folder = "", rest = ""] = /^\/(\w+)\/(.*)$/.exec(normalize(path)) ?? [];
-    const file = path === "/model.gguf" ? model : folders[folder] && `${folders[folder]}${rest}`;
-    void send(response, file);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
-  return server;
-}
-
-async function send(response: ServerResponse, file: string | undefined): Promise<void> {
-  const found = file === undefined ? undefined : await stat(file).catch(() => undefined);
-  if (!file || !found?.isFile()) {
-    response.writeHead(404).end();
-    return;
-  }
-  response.setHeader("Content-Type", types[extname(file)] ?? "application/octet-stream");
-  response.setHeader("Content-Length", found.size);
-  createReadStream(file).pipe(response);
-}

@@ -1,0 +1,62 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type IncomingMessage, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { serve } from "./static-server.js";
+
+const folder = await mkdtemp(join(tmpdir(), "cria-server-"));
+await mkdir(join(folder, "open"));
+await writeFile(join(folder, "open", "a.js"), "export {};");
+await writeFile(join(folder, "secret"), "secret");
+const server = await serve({
+  html: "<p>page",
+  folders: { open: `${join(folder, "open")}/` },
+  files: { "/model.gguf": join(folder, "secret") },
+});
+afterAll(async () => {
+  server.close();
+  await rm(folder, { recursive: true });
+});
+
+/** Asks for a path as it is written: fetch() would resolve its dots. */
+async function get(
+  path: string,
+): Promise<{ status: number; body: string; headers: IncomingMessage["headers"] }> {
+  const { port } = server.address() as AddressInfo;
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    request({ port, path, host: "localhost", agent: false }, resolve).once("error", reject).end();
+  });
+  let body = "";
+  for await (const chunk of answer) body += chunk;
+  return { status: answer.statusCode!, body, headers: answer.headers };
+}
+
+it("serves the page, files and folders, with the headers that threads need", async () => {
+  expect(await get("/")).toMatchObject({ status: 200, body: "<p>page" });
+  const script = await get("/open/a.js");
+  expect(script).toMatchObject({ status: 200, body: "export {};" });
+  expect(script.headers).toMatchObject({
+    "content-type": "text/javascript",
+    "content-length": "10",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-embedder-policy": "require-corp",
+  });
+  expect((await get("/model.gguf?x")).body).toBe("secret");
+});
+
+it.each([
+  "/open/../secret",
+  "/open/%2e%2e/secret",
+  "/open/%2e%2e%2fsecret",
+  "/open/",
+  "/open",
+  "/none/a.js",
+  "/__proto__/a",
+  "/constructor",
+  "/%",
+  "/%00",
+])("serves nothing else: %s", async (path) => {
+  expect(await get(path)).toMatchObject({ status: 404, body: "" });
+});

@@ -1,0 +1,64 @@
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import { extname, normalize } from "node:path";
+
+/** What a server has: a page at "/", files by their whole paths, and folders by the first part of theirs. */
+export interface Site {
+  readonly html: string;
+  readonly files?: Readonly<Record<string, string>>;
+  /** Folders on disk, with a slash at the end. */
+  readonly folders: Readonly<Record<string, string>>;
+}
+
+const types: Readonly<Record<string, string>> = {
+  ".js": "text/javascript",
+  ".json": "application/json",
+  ".wasm": "application/wasm",
+};
+
+/** A server for this machine alone, with the headers that a page needs to have threads. On any free port, where none is given. */
+export async function serve(site: Site, port = 0): Promise<Server> {
+  const server = createServer((request, response) => {
+    const path = pathOf(request.url ?? "");
+    response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
+    response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
+    if (path === "/") {
+      response.setHeader("Content-Type", "text/html; charset=utf-8").end(site.html);
+    } else {
+      void send(response, site.files?.[path] ?? inFolder(site, path));
+    }
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "localhost", resolve);
+  });
+  return server;
+}
+
+/** The path on its own, dots resolved; "" for one that is none. */
+function pathOf(url: string): string {
+  try {
+    return normalize(decodeURIComponent(new URL(url, "http://localhost").pathname));
+  } catch {
+    return "";
+  }
+}
+
+function inFolder({ folders }: Site, path: string): string | undefined {
+  const [, folder = "", rest = ""] = /^\/([^/]+)\/(.*)$/.exec(path) ?? [];
+  return Object.hasOwn(folders, folder) ? `${folders[folder]}${rest}` : undefined;
+}
+
+async function send(response: ServerResponse, file: string | undefined): Promise<void> {
+  const found = file === undefined ? undefined : await stat(file).catch(() => undefined);
+  if (file === undefined || !found?.isFile()) {
+    response.writeHead(404).end();
+    return;
+  }
+  response.setHeader("Content-Type", types[extname(file)] ?? "application/octet-stream");
+  response.setHeader("Content-Length", found.size);
+  createReadStream(file)
+    .on("error", () => response.destroy())
+    .pipe(response);
+}
