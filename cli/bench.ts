@@ -41,10 +41,11 @@ the mean of the tokens per second and its standard deviation, by the clock of a 
   --cache TYPE         how keys and values are kept: f32, f16 or q8_0 (default f16)
   --build BUILD        the kernels: simd, relaxed or relaxed16 (default: the fastest that is exact here)
 
-GB/s is what a test has to read at least, by its time: for every token that is written, all weights as the file holds them (of
-an embedding that is not the classifier too, none) and the keys and values of all positions so far; for a prompt, the weights
-once. JSON: model, build, layout, cacheType, bytes, parameters, machine, and results with test, threads, tokensPerSecond,
-stddev, gigabytesPerSecond, and samples, the tokens per second of each repetition.
+GB/s is what a test has to read at least, by its time: for every token that is written, all weights as the file holds them, save
+an embedding that is not the classifier as well, and the keys and values of all positions so far; for a prompt, the weights once.
+
+JSON: model, build, layout, cacheType, bytes, parameters, machine, and results with test, threads, tokensPerSecond, stddev,
+gigabytesPerSecond, and samples, the tokens per second of each repetition.
 `;
 
 export const benchCommand = { doing: "bench", summary: "measure how fast a model is", help, execute };
