@@ -40,9 +40,9 @@ async function main(): Promise<void> {
   const peakBytes = process.resourceUsage().maxRSS * 1024 - bytesBefore;
 
   const source = await fileSource(path);
-  const plan = planModel(await openCheckpoint(source), { contextLength: model.contextLength });
+  const { build, contextLength, cacheType } = model;
+  const plan = planModel(await openCheckpoint(source), { contextLength, cacheType, threads: model.threads });
   await source.close();
-  const { build } = model;
   const planBytes = plan.totalBytes;
   console.log(`${basename(path)}, ${build} build, ${model.threads} threads; ${describeMachine(machine)}`);
   console.log(`loaded in ${Math.round(loadMs)} ms, first token after ${Math.round(firstTokenMs)} ms`);
