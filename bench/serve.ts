@@ -13,5 +13,10 @@ if (!/^\d+$/.test(values.port) || port > 65_535) {
 }
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const html = await readFile(`${root}bench/page.html`, "utf8");
-const server = await serve({ html, folders: { repo: root, modules: `${root}node_modules/` } }, port);
+const folders = { repo: root, modules: `${root}node_modules/` };
+const packages = {
+  "@assemblyscript/loader": "/modules/@assemblyscript/loader/index.js",
+  tinybench: "/modules/tinybench/dist/index.js",
+};
+const server = await serve({ html, folders, packages }, port);
 console.log(`http://localhost:${(server.address() as AddressInfo).port}/`);

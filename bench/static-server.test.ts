@@ -8,11 +8,15 @@ import { serve } from "./static-server.js";
 
 const folder = await mkdtemp(join(tmpdir(), "cria-server-"));
 await mkdir(join(folder, "open"));
-await writeFile(join(folder, "open", "a.js"), "export {};");
+await writeFile(
+  join(folder, "open", "a.js"),
+  'import { a } from "a-package";\nimport "./b.js"; import b from "b";\n',
+);
 await writeFile(join(folder, "secret"), "secret");
 const server = await serve({
   html: "<p>page",
   folders: { open: `${join(folder, "open")}/` },
+  packages: { "a-package": "/modules/a.js" },
   files: { "/model.gguf": join(folder, "secret") },
 });
 afterAll(async () => {
@@ -36,14 +40,14 @@ async function get(
 it("serves the page, files and folders, with the headers that threads need", async () => {
   expect(await get("/")).toMatchObject({ status: 200, body: "<p>page" });
   const script = await get("/open/a.js");
-  expect(script).toMatchObject({ status: 200, body: "export {};" });
+  expect(script.status).toBe(200);
+  expect(script.body).toBe('import { a } from "/modules/a.js";\nimport "./b.js"; import b from "b";\n');
   expect(script.headers).toMatchObject({
     "content-type": "text/javascript",
-    "content-length": "10",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-embedder-policy": "require-corp",
   });
-  expect((await get("/model.gguf?x")).body).toBe("secret");
+  expect(await get("/model.gguf?x")).toMatchObject({ body: "secret", headers: { "content-length": "6" } });
 });
 
 it.each([
