@@ -10,11 +10,12 @@ describe("chunkSize()", () => {
 
   it("takes what fits in 50 ms, in whole tiles of four", () => {
     expect(chunkSize(1, 64)).toBe(48);
-    expect(chunkSize(5, 64)).toBe(8);
+    expect(chunkSize(5, 64, 4)).toBe(8);
   });
 
   it("takes a tile at least and the batch at most", () => {
-    expect(chunkSize(1000, 64)).toBe(4);
+    expect(chunkSize(1000, 64, 4)).toBe(4);
+    expect(chunkSize(1000, 64)).toBe(16);
     expect(chunkSize(0, 64)).toBe(64);
     expect(chunkSize(0.001, 64)).toBe(64);
     expect(chunkSize(1000, 2)).toBe(2);

@@ -13,14 +13,17 @@ import { encodedBytes, type Matrix, packedBytes, type Tensor, type WeightType } 
 const TILE = 4;
 
 /**
- * How much of a job a thread takes at once, in bytes that a kernel reads or writes; a job of less than two is not shared. A chunk takes one to
- * five microseconds: much more than it costs to claim it, and little enough that the threads end at about the same time.
+ * The least of a job that a thread takes at once, in bytes that a kernel reads or writes; less than two of these are not shared. It takes some
+ * microseconds, of which telling each other takes half a one.
  */
-const CHUNK_BYTES = 32_768;
+const LEAST_BYTES = 65_536;
+/** Most chunks of a job for each thread: few, since each costs, and enough that the threads end at about the same time. */
+const CHUNKS_PER_THREAD = 8;
 
-/** Units of a job to take at once, when each costs so many bytes; a multiple of `step`. */
-function chunkOf(unitBytes: number, step = 1): number {
-  return Math.max(1, Math.round(CHUNK_BYTES / unitBytes / step)) * step;
+/** Units of a job to take at once, a multiple of `step`, when there are so many and each costs so many bytes. */
+function chunkOf(stage: Stage, units: number, unitBytes: number, step = 1): number {
+  const chunks = Math.min(Math.floor((units * unitBytes) / LEAST_BYTES), CHUNKS_PER_THREAD * stage.threads);
+  return Math.ceil(units / Math.max(1, chunks) / step) * step;
 }
 
 /**
@@ -33,7 +36,7 @@ export function pack(matrix: Matrix, row: number, rows: number, type: TensorType
   return stage.run(
     jobNumbers[`pack_${type.toLowerCase() as Lowercase<TensorType>}`],
     rows,
-    chunkOf(bytes, 8),
+    chunkOf(stage, rows, bytes, 8),
     [matrix.groupAddress(row), source, cols, packedBytes(matrix.type, 8, cols), bytes],
   );
 }
@@ -58,7 +61,13 @@ export function rmsnorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): vo
   const [n, dim] = x.shape as [number, number];
   expectShape("rmsnorm: out", out, [n, dim]);
   expectShape("rmsnorm: weight", weight, [dim]);
-  stage.run(jobNumbers.rmsnorm, n, chunkOf(8 * dim), [out.address, x.address, weight.address, dim, eps]);
+  stage.run(jobNumbers.rmsnorm, n, chunkOf(stage, n, 8 * dim), [
+    out.address,
+    x.address,
+    weight.address,
+    dim,
+    eps,
+  ]);
   stage.checkGuards("rmsnorm");
 }
 
@@ -94,7 +103,8 @@ function encode(stage: Stage, type: WeightType, x: Tensor, n: number, cols: numb
     );
   }
   const args = [region.address, x.address, cols, n, bytes];
-  stage.run(jobNumbers[`encode_${type}`], Math.ceil(n / TILE), chunkOf(TILE * 16 * cols), args);
+  const units = Math.ceil(n / TILE);
+  stage.run(jobNumbers[`encode_${type}`], units, chunkOf(stage, units, TILE * 16 * cols), args);
 }
 
 function multiply(stage: Stage, out: Tensor, w: Matrix, n: number): void {
@@ -105,11 +115,11 @@ function multiply(stage: Stage, out: Tensor, w: Matrix, n: number): void {
   const tiles = Math.floor(n / TILE);
   if (tiles) {
     const args = [out.address, address, x, rows, cols, tiles, TILE * bytes];
-    stage.run(jobNumbers[`matmul_${type}`], rows, chunkOf(bytesPerRow * TILE * tiles, 8), args);
+    stage.run(jobNumbers[`matmul_${type}`], rows, chunkOf(stage, rows, bytesPerRow * TILE * tiles, 8), args);
   }
   for (let i = tiles * TILE; i < n; i++) {
     const args = [out.address + i * rows * 4, address, x + i * bytes, cols];
-    stage.run(jobNumbers[`matvec_${type}`], rows, chunkOf(bytesPerRow, 8), args);
+    stage.run(jobNumbers[`matvec_${type}`], rows, chunkOf(stage, rows, bytesPerRow, 8), args);
   }
 }
 
@@ -120,7 +130,7 @@ export function rope(x: Tensor, table: Tensor, position: number): void {
   const ropeDim = 2 * table.shape[1]!;
   const angles = table.rows(position, position + n);
   const args = [x.address, angles.address, heads, headDim, ropeDim];
-  stage.run(jobNumbers.rope, n, chunkOf(8 * heads * headDim), args);
+  stage.run(jobNumbers.rope, n, chunkOf(stage, n, 8 * heads * headDim), args);
   stage.checkGuards("rope");
 }
 
@@ -174,7 +184,7 @@ export function attend(out: Tensor, q: Tensor, keys: KvCache, values: KvCache, p
   const units = kvHeads * Math.ceil((n * headsPerKv) / 4);
   const unitBytes = 2 * (position + n) * cacheRowBytes(type, headDim);
   const scale = 1 / Math.sqrt(headDim);
-  stage.run(jobNumbers[`attention_${type}`], units, chunkOf(2 * unitBytes), [
+  stage.run(jobNumbers[`attention_${type}`], units, chunkOf(stage, units, 2 * unitBytes), [
     out.address,
     q.address,
     keys.address,
@@ -197,7 +207,10 @@ export function siluMul(gate: Tensor, up: Tensor): void {
   const stage = sameStage("siluMul", gate, up);
   expectShape("siluMul: up", up, gate.shape);
   // four times the bytes: it takes an exp and a division
-  stage.run(jobNumbers.siluMul, gate.length, chunkOf(4 * 12, 16), [gate.address, up.address]);
+  stage.run(jobNumbers.siluMul, gate.length, chunkOf(stage, gate.length, 4 * 12, 16), [
+    gate.address,
+    up.address,
+  ]);
   stage.checkGuards("siluMul");
 }
 
@@ -205,7 +218,7 @@ export function siluMul(gate: Tensor, up: Tensor): void {
 export function add(x: Tensor, delta: Tensor): void {
   const stage = sameStage("add", x, delta);
   expectShape("add: delta", delta, x.shape);
-  stage.run(jobNumbers.add, x.length, chunkOf(12, 16), [x.address, delta.address]);
+  stage.run(jobNumbers.add, x.length, chunkOf(stage, x.length, 12, 16), [x.address, delta.address]);
   stage.checkGuards("add");
 }
 

@@ -5,8 +5,8 @@ import { instantiateKernels } from "../memory/kernel-module.js";
 import type { WorkerMessage, WorkerOrders } from "./crew.js";
 import { type Claim, JobSlot } from "./job-slot.js";
 
-/** How often to look for a job before sleeping: some tens of microseconds, the leader's time between two jobs. */
-const LOOKS = 4000;
+/** How often to look for a job before sleeping: some hundreds of microseconds, more than the leader takes between two jobs of a pass. */
+const LOOKS = 30_000;
 
 async function work({ module, memories, slot: buffer, thread }: WorkerOrders): Promise<void> {
   const stages = [];
