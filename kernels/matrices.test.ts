@@ -346,6 +346,20 @@ describe.each(labs)("$name build", (lab) => {
   });
 });
 
+// where the factors that a build folds into a scale overflow, they have to do so in every build
+it.each(types)("%s: the builds give the same for activations from 1e5 to 1e38", (type) => {
+  const cols = twoBlocks(type);
+  const c = makeCase(type, 9, cols);
+  for (let exponent = 5; exponent <= 38; exponent++) {
+    const x = randomFloats(5 * cols, exponent).map((value) => value * 10 ** exponent);
+    const results = labs.map((lab) => {
+      lab.place(65_536);
+      return multiply(lab, c, pack(lab, c), x, 5, "tiles");
+    });
+    for (const result of results) expect(result, `1e${exponent}`).toEqual(results[0]);
+  }
+});
+
 it.each(types)("%s: the builds give the same bits", (type) => {
   const c = makeCase(type, 43, 768);
   const x = randomFloats(6 * 768, 4, 5);

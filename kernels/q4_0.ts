@@ -121,7 +121,8 @@ export function encodeForNibbles(out: usize, x: usize, cols: usize, tile: usize,
         scatter4(o + group, 4 * group, oddBytes(first));
         scatter4(o + 2 * group, 4 * group, i16x8.shl(evenBytes(second), 4));
         scatter4(o + 3 * group, 4 * group, v128.and(second, high));
-        store<f32>(o + 16 * group, (highest / <f32>127) * (TWO_112 / 256));
+        // first as large as in the other builds, so that it overflows for the same activations, from 127 * 2^16 on
+        store<f32>(o + 16 * group, (highest / <f32>127) * TWO_112 * <f32>(1.0 / 256));
         store<i32>(o + 17 * group, start * 256);
       }
     }
