@@ -62,7 +62,7 @@ export function cache_f16(
   return -1;
 }
 
-/** Scaled by the largest of 32 over 127 and rounded half to even; NaN and infinity do not fit. */
+/** Scaled by the largest of 32 over 127 and rounded half to even, to 0 where that is below 1e-36; NaN and what is 3.4e38 or more do not fit. */
 export function cache_q8_0(
   cache: usize,
   x: usize,
@@ -86,7 +86,7 @@ export function cache_q8_0(
           magnitudes = f32x4.max(magnitudes, f32x4.abs(dimensions4(x + (d << 2), end - d))); // max keeps a NaN, pmax would not
         }
         const highest = highestOf(magnitudes);
-        if (!(highest < Infinity)) return t;
+        if (!(highest < <f32>3.4e38)) return t; // 127 times its rounded 127th may not overflow either
         // below that 127 / highest is infinite
         const inverse = f32x4.splat(highest > <f32>1e-36 ? <f32>127 / highest : 0);
         store<f32>(row + size + ((block >> 5) << 2), highest / <f32>127);

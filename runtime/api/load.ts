@@ -7,7 +7,7 @@ import { quantizedCheckpoint } from "../formats/requantize.js";
 import type { Source } from "../formats/source.js";
 import { type Build, builds } from "../memory/choose-build.js";
 import { type CacheType, cacheTypes } from "../memory/kv-cache.js";
-import { loadLlama } from "../model/llama.js";
+import { type Llama, loadLlama } from "../model/llama.js";
 import type { Progress } from "../model/weights.js";
 import { createModel, type Model } from "./model.js";
 import { fitting, readTokenizer, tokenizerBeside } from "./open-model-tokenizer.js";
@@ -24,7 +24,7 @@ export interface LoadOptions {
   readonly cacheType?: CacheType | undefined;
   /**
    * Threads to compute with, 1 to 64; results don't depend on it. Default: one for each core, 16 at most; one for models so small that more
-   * would not pay. Pages that are not cross-origin isolated have no shared memory, and compute with one whatever is asked for.
+   * would not pay, and where the engine refuses to start threads. Pages that are not cross-origin isolated have no shared memory, and compute with one whatever is asked for.
    */
   readonly threads?: number | undefined;
   /**
@@ -64,7 +64,7 @@ const DEFAULT_CONTEXT = 4096;
  *
  * Throws TypeError or RangeError for wrong options, FormatError for bytes that are no model or a damaged one, UnsupportedError for
  * what this version cannot run, ModelError for a model that contradicts itself, NumericError for weights that are no numbers,
- * OutOfMemoryError when the plan does not fit, the system's error when a file cannot be opened, and the signal's reason. Nothing of
+ * OutOfMemoryError when the plan does not fit, ThreadError when the threads that were asked for can't start, the system's error when a file cannot be opened, and the signal's reason. Nothing of
  * a model that failed to load stays in memory.
  */
 export async function load(from: SourceLike = "tiny", options: LoadOptions = {}): Promise<Model> {
@@ -87,16 +87,18 @@ export async function load(from: SourceLike = "tiny", options: LoadOptions = {})
   signal?.throwIfAborted();
 
   const source = await openSource(from);
+  let llama: Llama | undefined;
   try {
     const stored = await openCheckpoint(source);
     const checkpoint = quantize ? quantizedCheckpoint(stored, quantize) : stored;
     const contextLength = chooseContext(checkpoint, options.contextLength);
     const tokenizer = await findTokenizer(checkpoint, source, options.tokenizer);
     const threads = threadsFor(checkpoint, options.threads);
-    const llama = await loadLlama(checkpoint, {
+    llama = await loadLlama(checkpoint, {
       contextLength,
       cacheType,
       threads,
+      threadsOptional: options.threads === undefined,
       build,
       onProgress,
       signal,
@@ -109,8 +111,11 @@ export async function load(from: SourceLike = "tiny", options: LoadOptions = {})
       userDefined: userDefinedTokens(checkpoint.vocabulary),
       chatTemplate: chatTemplateOf(checkpoint.metadata),
     });
+  } catch (error) {
+    await llama?.dispose();
+    throw error;
   } finally {
-    await source.close();
+    await source.close().catch(() => {}); // nothing is read from it any more, so nothing is lost
   }
 }
 

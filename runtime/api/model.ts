@@ -80,7 +80,7 @@ export interface Model {
   readonly config: ModelConfig;
   /** Positions that one text may have, prompt included. */
   readonly contextLength: number;
-  /** The kernels in use; the results are the same bits in either build. */
+  /** The kernels in use; the results are the same bits in every build. */
   readonly build: Build;
   /** Threads that compute, the caller's among them. */
   readonly threads: number;
@@ -286,9 +286,13 @@ export function createModel({
     start,
   };
 
-  const dispose = async () => {
-    if (!llama) return;
-    const engine = llama;
+  let disposed: Promise<void> | undefined;
+  const dispose = () => {
+    disposed ??= end();
+    return disposed;
+  };
+  const end = async () => {
+    const engine = llama!;
     llama = undefined;
     const reason = new Error("Cannot go on: the model has been disposed of");
     disposal.abort(reason);

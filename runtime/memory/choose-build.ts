@@ -28,15 +28,24 @@ let exact: Promise<readonly Build[]> | undefined;
  * right. A build asked for by name is taken as it is. Throws UnsupportedError where the engine lacks WebAssembly SIMD.
  */
 export async function chooseBuild(asked?: Build, shared = false): Promise<ChosenBuild> {
-  if (!asked) exact ??= exactBuilds();
+  if (!asked)
+    exact ??= forgetting(exactBuilds(), () => {
+      exact = undefined;
+    });
   const build = asked ?? (await exact!)[0]!;
   const key = `${build}, ${shared ? "shared" : "plain"}`;
   let module = compiled.get(key);
   if (!module) {
-    module = compile(build, shared);
+    module = forgetting(compile(build, shared), () => compiled.delete(key));
     compiled.set(key, module);
   }
   return { build, module: await module };
+}
+
+/** The promise, which is forgotten when it rejects: what failed for want of memory may work later. */
+function forgetting<T>(promise: Promise<T>, forget: () => void): Promise<T> {
+  promise.catch(forget);
+  return promise;
 }
 
 async function compile(build: Build, shared: boolean): Promise<WebAssembly.Module> {

@@ -1,5 +1,6 @@
 import { instantiate } from "@assemblyscript/loader";
 import type { Kernels } from "../../kernels/generated/interface.js";
+import { kernelImports } from "./kernel-imports.js";
 
 export type { Kernels };
 
@@ -33,20 +34,6 @@ export async function instantiateKernels(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
 ): Promise<Kernels> {
-  const { instance } = await instantiate(module, { env: { memory, abort } });
+  const { instance } = await instantiate(module, kernelImports(memory));
   return instance.exports as unknown as Kernels;
-
-  // called by the debug build when an assertion fails; strings are UTF-16, their length in bytes in the four bytes before
-  function abort(message: number, file: number, line: number, column: number): never {
-    const view = new DataView(memory.buffer);
-    const text = (at: number) => {
-      let s = "";
-      for (let i = 0; at && i < view.getUint32(at - 4, true); i += 2)
-        s += String.fromCharCode(view.getUint16(at + i, true));
-      return s;
-    };
-    throw new Error(
-      `Kernel assertion failed at ${text(file)}:${line}:${column}: ${text(message) || "expected true"}`,
-    );
-  }
 }

@@ -7,7 +7,8 @@ import * as ops from "./ops.js";
  * vector); the results are the same bits either way.
  *
  * Returns the logits f32[n - logitsFrom, vocabSize] of the ids from number `logitsFrom` on, by default of the last one only.
- * Throws RangeError for an id outside the vocabulary or positions outside the context.
+ * Throws RangeError for an id outside the vocabulary or positions outside the context, NumericError for keys or values that the cache's type cannot
+ * hold, ThreadError when a thread is lost.
  */
 export function forward(
   llama: Llama,

@@ -4,7 +4,7 @@ import { type Plan, type PlanOptions, planModel, type ScratchSlots, type StagePl
 import { allocateStage, Stage } from "../memory/stage.js";
 import type { Matrix, Tensor } from "../memory/tensor.js";
 import { nextTask } from "../next-task.js";
-import { createCrew, type WorkerCrew } from "../pool/crew.js";
+import { type CrewOptions, createCrew, type WorkerCrew } from "../pool/crew.js";
 import { ropeTable } from "./rope-table.js";
 import { bindLayer, type Layer, type ReadOptions, readWeights } from "./weights.js";
 
@@ -42,6 +42,8 @@ export interface Llama {
 export interface LlamaOptions extends PlanOptions, ReadOptions {
   /** Default: the fastest that runs here. */
   readonly build?: Build | undefined;
+  /** Whether a model that was to have several threads computes with one where the engine refuses them. Default false: it is an error. */
+  readonly threadsOptional?: boolean | undefined;
   /** A module to use instead of a shipped build; the tests pass the debug build. */
   readonly module?: WebAssembly.Module | undefined;
 }
@@ -62,7 +64,7 @@ export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): 
   options.signal?.throwIfAborted();
 
   const memories = plan.stages.map((stagePlan) => allocateStage(stagePlan, shared));
-  const crew = shared ? await createCrew({ threads, module, memories }) : undefined;
+  const crew = shared ? await startCrew({ threads, module, memories }, options) : undefined;
   try {
     const stages: Stage[] = [];
     for (const [i, stagePlan] of plan.stages.entries()) {
@@ -70,11 +72,42 @@ export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): 
     }
     await writeRopeTable(config, stages, options);
     await readWeights(checkpoint, stages, options);
-    await crew?.ready;
     return bindLlama(config, plan, chosen.build, stages, crew);
   } catch (error) {
     await crew?.dispose();
     throw error;
+  }
+}
+
+/** A crew at work, or none where it can't start and need not. */
+async function startCrew(
+  options: CrewOptions,
+  { threadsOptional, signal }: LlamaOptions,
+): Promise<WorkerCrew | undefined> {
+  const crew = await createCrew(options);
+  try {
+    await orAborted(crew.ready, signal);
+    return crew;
+  } catch (error) {
+    await crew.dispose();
+    if (signal?.aborted || !threadsOptional) throw error;
+    return undefined;
+  }
+}
+
+/** What the promise gives, or the signal's reason if that comes first. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  signal.throwIfAborted();
+  let abort!: () => void;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 

@@ -1,7 +1,7 @@
 import { NumericError } from "../errors.js";
 import { rowBytes, type TensorType } from "../formats/tensor-types.js";
 import { jobNumbers } from "../memory/jobs.js";
-import { cacheRowBytes, type KvCache } from "../memory/kv-cache.js";
+import { attentionScratchBytes, cacheRowBytes, type KvCache } from "../memory/kv-cache.js";
 import type { Stage } from "../memory/stage.js";
 import { encodedBytes, type Matrix, packedBytes, type Tensor, type WeightType } from "../memory/tensor.js";
 
@@ -72,7 +72,7 @@ export function rmsnorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): vo
 }
 
 /**
- * outs[i] = weights[i] . x: several matrices that multiply one input, which is encoded once for each weight type among them.
+ * outs[i] = weights[i] . x: several matrices that multiply one input, which is encoded once for each run of matrices of one type.
  * outs[i] holds n * rows floats, weights[i] [rows, cols], x n * cols floats; n is x's outermost dimension.
  */
 export function matmul(outs: readonly Tensor[], weights: readonly Matrix[], x: Tensor): void {
@@ -104,6 +104,7 @@ function encode(stage: Stage, type: WeightType, x: Tensor, n: number, cols: numb
   }
   const args = [region.address, x.address, cols, n, bytes];
   const units = Math.ceil(n / TILE);
+  // four times the bytes of a float: it is read twice, rounded and written
   stage.run(jobNumbers[`encode_${type}`], units, chunkOf(stage, units, TILE * 16 * cols), args);
 }
 
@@ -158,7 +159,8 @@ export function store(cache: KvCache, x: Tensor, position: number): void {
 
 /** The value of largest magnitude, or the first NaN. */
 function largest(x: Tensor): number {
-  return x.view().reduce((worst, value) => (Math.abs(value) <= Math.abs(worst) ? worst : value), 0);
+  const nearer = (worst: number, value: number) => Number.isNaN(worst) || Math.abs(value) <= Math.abs(worst);
+  return x.view().reduce((worst, value) => (nearer(worst, value) ? worst : value), 0);
 }
 
 /**
@@ -172,7 +174,8 @@ export function attend(out: Tensor, q: Tensor, keys: KvCache, values: KvCache, p
   const { type, heads: kvHeads, contextLength } = keys;
   expectShape("attend: out", out, q.shape);
   for (const cache of [keys, values]) {
-    if (cache.type !== type || cache.headDim !== headDim || cache.contextLength !== contextLength) {
+    const found = [cache.type, cache.heads, cache.contextLength, cache.headDim];
+    if ([type, kvHeads, contextLength, headDim].some((value, i) => value !== found[i])) {
       throw new RangeError(
         `attend: expected keys and values of ${type}[${kvHeads}, ${contextLength}, ${headDim}], found ${cache.type}[${cache.heads}, ${cache.contextLength}, ${cache.headDim}]`,
       );
@@ -181,16 +184,23 @@ export function attend(out: Tensor, q: Tensor, keys: KvCache, values: KvCache, p
   expectPositions("attend", position, n, contextLength);
   const { attention } = stage.plan;
   const headsPerKv = heads / kvHeads;
+  const scratchBytes = attention.bytes / stage.threads;
+  if (!Number.isInteger(headsPerKv) || scratchBytes < attentionScratchBytes(headDim, contextLength)) {
+    throw new RangeError(
+      `attend: expected heads that ${kvHeads} kv heads divide and scratch of ${attentionScratchBytes(headDim, contextLength)} bytes for each thread, found ${heads} heads and ${scratchBytes} bytes`,
+    );
+  }
   const units = kvHeads * Math.ceil((n * headsPerKv) / 4);
-  const unitBytes = 2 * (position + n) * cacheRowBytes(type, headDim);
+  // keys and values of all positions; each is converted and used for four queries, which takes about twice as long as reading it
+  const unitBytes = 2 * 2 * (position + n) * cacheRowBytes(type, headDim);
   const scale = 1 / Math.sqrt(headDim);
-  stage.run(jobNumbers[`attention_${type}`], units, chunkOf(stage, units, 2 * unitBytes), [
+  stage.run(jobNumbers[`attention_${type}`], units, chunkOf(stage, units, unitBytes), [
     out.address,
     q.address,
     keys.address,
     values.address,
     attention.address,
-    attention.bytes / stage.threads,
+    scratchBytes,
     heads,
     headsPerKv,
     headDim,

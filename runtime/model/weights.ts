@@ -68,7 +68,7 @@ interface Piece {
 
 /**
  * Streams the checkpoint's weights into the stages, a few rows of a tensor at a time: while all threads pack one piece into place, the next one is
- * read. Never more than that and one stage's staging region is held beside the plan. Throws NumericError for an Inf or a NaN in the
+ * read. Never more than these two pieces are held beside the plan. Throws NumericError for an Inf or a NaN in the
  * weights, and rejects with the signal's reason when it is aborted.
  */
 export async function readWeights(

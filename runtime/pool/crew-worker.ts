@@ -1,16 +1,19 @@
 // A worker of the crew: a thread with an instance of the kernels in every stage's memory, which computes chunks of the leader's jobs.
 
 import { bindJobs } from "../memory/jobs.js";
-import { instantiateKernels } from "../memory/kernel-module.js";
-import type { WorkerMessage, WorkerOrders } from "./crew.js";
+import { kernelImports } from "../memory/kernel-imports.js";
+import type { Kernels } from "../memory/kernel-module.js";
 import { type Claim, JobSlot } from "./job-slot.js";
+import type { WorkerMessage, WorkerOrders } from "./worker-thread.js";
 
 /** How often to look for a job before sleeping: some hundreds of microseconds, more than the leader takes between two jobs of a pass. */
 const LOOKS = 30_000;
 
-async function work({ module, memories, slot: buffer, thread }: WorkerOrders): Promise<void> {
-  const stages = [];
-  for (const memory of memories) stages.push(bindJobs(await instantiateKernels(module, memory)));
+function work({ module, memories, slot: buffer, thread }: WorkerOrders): void {
+  // without the loader, whose exports would be wrapped: import maps don't reach workers, so nothing here imports a package
+  const stages = memories.map((memory) =>
+    bindJobs(new WebAssembly.Instance(module, kernelImports(memory)).exports as unknown as Kernels),
+  );
   const slot = new JobSlot(buffer);
   send({ kind: "ready" });
 
@@ -38,14 +41,24 @@ function send(message: WorkerMessage): void {
 }
 
 /** In Node a worker ends when nothing more can come; in a browser it is ended from outside. */
-async function receive(orders: WorkerOrders): Promise<void> {
-  try {
-    await work(orders);
-  } catch (error) {
-    send({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
-  }
+function end(message: WorkerMessage): void {
+  send(message);
   parent?.close();
 }
 
-if (parent) parent.once("message", receive);
-else globalThis.addEventListener("message", ({ data }) => receive(data), { once: true });
+function receive(orders: WorkerOrders): void {
+  try {
+    work(orders);
+    end({ kind: "ended" });
+  } catch (error) {
+    end({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+const refuse = () => end({ kind: "failed", reason: "its orders could not be read" });
+
+if (parent) parent.once("message", receive).once("messageerror", refuse);
+else {
+  globalThis.addEventListener("message", ({ data }) => receive(data), { once: true });
+  globalThis.addEventListener("messageerror", refuse, { once: true });
+}

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
 import { ThreadError } from "../errors.js";
@@ -82,6 +82,13 @@ describe("createCrew()", () => {
     expect(view.every((value) => value === 0)).toBe(true);
   });
 
+  it("throws a ThreadError once it is disposed of", async () => {
+    const { crew } = await makeCrew(2);
+    await crew.ready;
+    await crew.dispose();
+    expect(() => add(crew, 0, 4096, 16)).toThrow(ThreadError);
+  });
+
   it("leaves no thread behind", async () => {
     const osThreads = () => readdirSync("/proc/self/task").length;
     if (process.platform !== "linux") return;
@@ -107,16 +114,66 @@ describe("createCrew()", () => {
   });
 
   it("does not keep a process alive that forgets to dispose", async () => {
-    const url = new URL("../../dist/runtime/index.js", import.meta.url);
-    const script = `import { load } from ${JSON.stringify(url)};
+    const printed = await run(`
       const model = await load("tiny", { threads: 3 });
       const { tokens } = await model.generate("Once", { maxTokens: 4, temperature: 0 });
-      console.log(model.threads, tokens.length);`;
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ["--input-type=module", "--eval", script],
-      { timeout: 20_000 },
+      console.log(model.threads, tokens.length);`);
+    expect(printed).toBe("3 4");
+  });
+
+  it("where threads are refused, those asked for are a ThreadError, and those not asked for are done without", async () => {
+    const permission = process.versions.node.startsWith("20.") ? "--experimental-permission" : "--permission";
+    const printed = await run(
+      `
+      await load("tiny", { threads: 2 }).catch((error) => console.log(error.name, error.message));
+      const checkpoint = await openCheckpoint(await fileSource(tiny));
+      const llama = await loadLlama(checkpoint, { contextLength: 8, threads: 2, threadsOptional: true });
+      console.log(llama.threads, forward(llama, [1, 2, 3], 0).every(Number.isFinite));`,
+      [permission, "--allow-fs-read=*"],
     );
-    expect(stdout.trim()).toBe("3 4");
+    expect(printed).toMatch(
+      /^ThreadError .*expected 2 threads at work, number 1 could not be started: .*\n1 true$/,
+    );
+  });
+
+  it("an abort while threads start ends the loading", async () => {
+    const printed = await run(`
+      const controller = new AbortController();
+      const checkpoint = await openCheckpoint(await fileSource(tiny));
+      setTimeout(() => controller.abort(new Error("enough")), 1);
+      await loadLlama(checkpoint, { contextLength: 8, threads: 8, signal: controller.signal }).catch((error) =>
+        console.log(error.message));`);
+    expect(printed).toBe("enough");
   });
 });
+
+describe("crew-worker.js", () => {
+  it("imports no package, since import maps don't reach workers", () => {
+    const seen = new Set<string>();
+    const visit = (url: URL) => {
+      if (seen.has(url.href)) return;
+      seen.add(url.href);
+      for (const [, name] of readFileSync(url, "utf8").matchAll(/^(?:import|export) .*from "([^"]+)";$/gm)) {
+        expect(name, url.href).toMatch(/^\.\.?\//);
+        visit(new URL(name!, url));
+      }
+    };
+    visit(new URL("../../dist/runtime/pool/crew-worker.js", import.meta.url));
+    expect(seen.size).toBeGreaterThan(4);
+  });
+});
+
+/** What a program prints that is run in a process of its own, with what it needs imported from the build. */
+async function run(program: string, flags: readonly string[] = []): Promise<string> {
+  const url = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url));
+  const script = `import { load } from ${url("runtime/index.js")};
+    import { openCheckpoint } from ${url("runtime/formats/open.js")};
+    import { fileSource } from ${url("runtime/formats/source.js")};
+    import { loadLlama } from ${url("runtime/model/llama.js")};
+    import { forward } from ${url("runtime/model/forward.js")};
+    const tiny = new URL(${url("models/tiny.gguf")});
+    ${program}`;
+  const args = [...flags, "--input-type=module", "--eval", script];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 20_000 });
+  return stdout.trim();
+}

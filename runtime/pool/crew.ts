@@ -5,19 +5,6 @@ import type { Crew } from "../memory/stage.js";
 import { type Claim, JobSlot } from "./job-slot.js";
 import { startWorker, type WorkerThread } from "./worker-thread.js";
 
-/** What a worker is told at its start. */
-export interface WorkerOrders {
-  readonly module: WebAssembly.Module;
-  /** The stages'. */
-  readonly memories: readonly WebAssembly.Memory[];
-  readonly slot: SharedArrayBuffer;
-  /** Its number, 1 and up; the leader is 0. */
-  readonly thread: number;
-}
-
-/** What a worker tells. */
-export type WorkerMessage = { readonly kind: "ready" } | { readonly kind: "failed"; readonly reason: string };
-
 export interface CrewOptions {
   /** With the leader, who is the caller; 2 or more. */
   readonly threads: number;
@@ -37,8 +24,12 @@ export interface WorkerCrew extends Crew {
 
 /** How often the leader looks whether the others have finished before it sleeps: about the time that waking it takes. */
 const LOOKS = 20_000;
-/** After this time without a chunk finished a worker counts as lost. No chunk takes longer than some milliseconds. */
-const LOST_MS = 10_000;
+/** After this time of waiting without a chunk finished a worker counts as lost. Long ones, of attention over a million positions, take ten seconds. */
+const LOST_MS = 60_000;
+/** The leader looks again after this time, if nobody wakes it. */
+const NAP_MS = 100;
+/** After this time a worker counts as not to be started. */
+const START_MS = 30_000;
 
 /**
  * Threads on shared memories. The workers take part as soon as they have started; until then, and whenever they sleep, the
@@ -55,23 +46,26 @@ export async function createCrew({ threads, module, memories }: CrewOptions): Pr
     lost ??= new ThreadError(`Cannot compute: expected ${threads} threads at work, ${reason}`);
     slot.stop();
   };
-  const started = Array.from({ length: threads - 1 }, (_, i) => {
-    const thread = i + 1;
-    return new Promise<void>((resolve, reject) => {
-      const fail = (reason: string) => {
-        if (!slot.stopped) lose(reason);
-        reject(lost ?? new ThreadError(`Cannot compute: thread ${reason}`));
+  const start = (thread: number) =>
+    new Promise<void>((resolve, reject) => {
+      const gone = (reason: string) => {
+        clearTimeout(timer);
+        if (!slot.stopped) lose(`number ${thread} ${reason}`);
+        else if (lost) lost.cause ??= reason;
+        reject(lost);
       };
-      const orders: WorkerOrders = { module, memories, slot: slot.buffer, thread };
-      const worker = startWorker<WorkerOrders, WorkerMessage>(orders, {
-        message: (message) =>
-          message.kind === "ready" ? resolve() : fail(`number ${thread} failed: ${message.reason}`),
-        ended: (reason) => fail(`number ${thread} ${reason}`),
-      });
-      workers.push(worker);
+      const timer = setTimeout(gone, START_MS, `has not started for ${START_MS / 1000} seconds`);
+      const ready = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      try {
+        workers.push(startWorker({ module, memories, slot: slot.buffer, thread }, { ready, gone }));
+      } catch (error) {
+        gone(`could not be started: ${error instanceof Error ? error.message : String(error)}`);
+      }
     });
-  });
-  const ready = Promise.all(started).then(() => {});
+  const ready = Promise.all(Array.from({ length: threads - 1 }, (_, i) => start(i + 1))).then(() => {});
   ready.catch(() => {}); // who awaits it later is told then
 
   const claim: Claim = { job: 0, stage: 0, begin: 0, end: 0 };
@@ -81,19 +75,21 @@ export async function createCrew({ threads, module, memories }: CrewOptions): Pr
   function meet(): void {
     for (let looks = 0; looks < LOOKS; looks++) if (slot.allFinished) return;
     let finished = slot.finished;
-    let since = performance.now();
-    while (!slot.allFinished) {
+    let waited = 0;
+    for (let last = performance.now(); !slot.allFinished; ) {
       if (maySleep) {
         try {
-          slot.sleepUntilFinished(100);
+          slot.sleepUntilFinished(NAP_MS);
         } catch {
           maySleep = false;
         }
       }
-      if (slot.finished !== finished) {
-        finished = slot.finished;
-        since = performance.now();
-      } else if (performance.now() - since > LOST_MS) {
+      const now = performance.now();
+      // while the process is suspended or the page frozen the clock goes on, and the workers don't
+      waited = slot.finished === finished ? waited + Math.min(now - last, 2 * NAP_MS) : 0;
+      finished = slot.finished;
+      last = now;
+      if (waited > LOST_MS) {
         lose(`one has not answered for ${LOST_MS / 1000} seconds`);
         throw lost;
       }
@@ -126,6 +122,7 @@ export async function createCrew({ threads, module, memories }: CrewOptions): Pr
       return slot.refused;
     },
     async dispose() {
+      lost ??= new ThreadError("Cannot compute: the threads have been ended");
       slot.stop();
       await Promise.all(workers.map((worker) => worker.end()));
     },
