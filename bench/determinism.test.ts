@@ -1,16 +1,22 @@
-// The same bits from every build, number of threads, way to feed ids and version of Node: this one and those that CRIA_NODES names,
-// paths between colons.
+// The same bits from every build, number of threads and of stages, way to feed ids, and engine: this Node and those that CRIA_NODES names,
+// paths between colons, and Chromium where it is.
 
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { LogitsHash } from "./logits-hash.js";
 import { customShape } from "./shapes.js";
+import { serve } from "./static-server.js";
 import { vocabularyOf, writeSyntheticModel } from "./synthetic-model.js";
 
+const debiansChromium = "/usr/bin/chromium";
 const program = fileURLToPath(new URL("../dist/bench/determinism.js", import.meta.url));
 const types = ["Q4_0", "Q8_0", "Q4_K", "F16", "F32"] as const;
 
@@ -61,4 +67,60 @@ describe("logits of five types of weights with three types of cache", () => {
       expect((await reportOf(other)).hashes, other).toEqual(hashes);
     }
   }, 500_000);
+
+  it.skipIf(!existsSync(debiansChromium))(
+    "are Node's in Chromium, on a page with threads and an import map",
+    async () => {
+      const { hashes } = await reportOf(process.execPath);
+      const inChromium = await hashesInChromium();
+      for (const [name, found] of Object.entries(inChromium)) {
+        expect(new Set(found.map(({ hash }) => hash)), name).toEqual(new Set([hashes[name]]));
+      }
+      expect(Object.keys(inChromium).sort()).toEqual(Object.keys(hashes).sort());
+      expect(JSON.stringify(inChromium)).toContain("4 threads");
+    },
+    500_000,
+  );
 });
+
+type HashesOf = (file: string) => Promise<LogitsHash[]>;
+
+/** By model and type of cache, what a page computes that has the built modules. */
+async function hashesInChromium(): Promise<Record<string, LogitsHash[]>> {
+  const repo = fileURLToPath(new URL("..", import.meta.url));
+  const imports = { "@assemblyscript/loader": "/repo/node_modules/@assemblyscript/loader/index.js" };
+  const server = await serve({
+    html: `<!doctype html><script type="importmap">${JSON.stringify({ imports })}</script>
+      <script type="module">
+        import { logitsHashes } from "/repo/dist/bench/logits-hash.js";
+        globalThis.hashesOf = async (file) =>
+          logitsHashes(new Uint8Array(await (await fetch(file)).arrayBuffer()), [1, 2, 4]);
+      </script>`,
+    folders: { repo, models: `${folder}/` },
+  });
+  const browser = await chromium.launch({
+    executablePath: debiansChromium,
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+  });
+  try {
+    const page = await browser.newPage();
+    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
+    await page.waitForFunction("globalThis.hashesOf");
+    const byName: Record<string, LogitsHash[]> = {};
+    for (const type of types) {
+      const found = await page.evaluate(
+        (file) => (globalThis as unknown as { hashesOf: HashesOf }).hashesOf(file),
+        `/models/${type}.gguf`,
+      );
+      for (const one of found) {
+        const name = `${type}.gguf, ${one.cacheType} cache`;
+        byName[name] = [...(byName[name] ?? []), one];
+      }
+    }
+    return byName;
+  } finally {
+    await browser.close();
+    server.close();
+    server.closeAllConnections();
+  }
+}

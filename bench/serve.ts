@@ -14,9 +14,5 @@ if (!/^\d+$/.test(values.port) || port > 65_535) {
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const html = await readFile(`${root}bench/page.html`, "utf8");
 const folders = { repo: root, modules: `${root}node_modules/` };
-const packages = {
-  "@assemblyscript/loader": "/modules/@assemblyscript/loader/index.js",
-  tinybench: "/modules/tinybench/dist/index.js",
-};
-const server = await serve({ html, folders, packages }, port);
+const server = await serve({ html, folders }, port);
 console.log(`http://localhost:${(server.address() as AddressInfo).port}/`);

@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import { extname, normalize } from "node:path";
 
@@ -9,8 +9,6 @@ export interface Site {
   readonly files?: Readonly<Record<string, string>>;
   /** Folders on disk, with a slash at the end. */
   readonly folders: Readonly<Record<string, string>>;
-  /** Where packages are that modules import by name. A page's import map would say so, but workers do not have it. */
-  readonly packages: Readonly<Record<string, string>>;
 }
 
 const types: Readonly<Record<string, string>> = {
@@ -28,7 +26,7 @@ export async function serve(site: Site, port = 0): Promise<Server> {
     if (path === "/") {
       response.setHeader("Content-Type", "text/html; charset=utf-8").end(site.html);
     } else {
-      void send(response, site, site.files?.[path] ?? inFolder(site, path));
+      void send(response, site.files?.[path] ?? inFolder(site, path));
     }
   });
   await new Promise<void>((resolve, reject) => {
@@ -52,24 +50,13 @@ function inFolder({ folders }: Site, path: string): string | undefined {
   return Object.hasOwn(folders, folder) ? `${folders[folder]}${rest}` : undefined;
 }
 
-/** A module with the paths of packages in place of their names. */
-function withPaths(code: string, { packages }: Site): string {
-  return code.replace(/(\bfrom\s*)"([^"./][^"]*)"/g, (whole, from: string, name: string) =>
-    Object.hasOwn(packages, name) ? `${from}"${packages[name]}"` : whole,
-  );
-}
-
-async function send(response: ServerResponse, site: Site, file: string | undefined): Promise<void> {
+async function send(response: ServerResponse, file: string | undefined): Promise<void> {
   const found = file === undefined ? undefined : await stat(file).catch(() => undefined);
   if (file === undefined || !found?.isFile()) {
     response.writeHead(404).end();
     return;
   }
   response.setHeader("Content-Type", types[extname(file)] ?? "application/octet-stream");
-  if (extname(file) === ".js") {
-    response.end(withPaths(await readFile(file, "utf8"), site));
-    return;
-  }
   response.setHeader("Content-Length", found.size);
   createReadStream(file)
     .on("error", () => response.destroy())

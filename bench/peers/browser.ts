@@ -10,7 +10,7 @@ const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-backgro
 
 /** One engine in a Chromium of its own, on a page with threads. */
 export async function inChromium(executablePath: string, engine: BrowserEngine, job: Job): Promise<Measured> {
-  const server = await serve({ html, folders, packages, files: { "/model.gguf": job.model } });
+  const server = await serve({ html, folders, files: { "/model.gguf": job.model } });
   const browser = await chromium.launch({ executablePath, args: flags });
   try {
     const page = await browser.newPage();
@@ -57,10 +57,12 @@ async function textOf({ model, prompt }: Job, word: string): Promise<string> {
 
 const html = `<!doctype html>
 <title>cria and its peers</title>
+<script type="importmap">
+  { "imports": { "@assemblyscript/loader": "/repo/node_modules/@assemblyscript/loader/index.js" } }
+</script>
 <script type="module" src="/page/browser-page.js"></script>
 `;
 
-const packages = { "@assemblyscript/loader": "/repo/node_modules/@assemblyscript/loader/index.js" };
 const here = fileURLToPath(new URL(".", import.meta.url));
 /** What is served, by the first part of the path. */
 const folders: Readonly<Record<string, string>> = {
