@@ -3,7 +3,7 @@
 //
 //     node bench/peers/tokenizers.mjs
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { SentencePieceProcessor } from "@agnai/sentencepiece-js";
 import { Tokenizer } from "@huggingface/tokenizers";
@@ -27,8 +27,11 @@ const encoders = {
   "llama-tokenizer-js": (text) => llamaTokenizer.encode(text, false),
 };
 const texts = {
-  English: prompts(`${data}/text/wiki.test.raw`),
-  Japanese: prompts(`${data}/text/wagahaiwa_nekodearu.txt`),
+  English: prompts(readFileSync(`${data}/text/wiki.test.raw`, "utf8")),
+  code: prompts(sources()),
+  Japanese: prompts(readFileSync(`${data}/text/wagahaiwa_nekodearu.txt`, "utf8")),
+  // no more: two of them take time that grows with its square
+  "one word": [randomWord(20_000)],
 };
 for (const [name, list] of Object.entries(texts)) {
   const megabytes = Buffer.byteLength(list.join("")) / 1e6;
@@ -49,7 +52,29 @@ for (const [name, list] of Object.entries(texts)) {
 }
 
 /** The first half megabyte of a text, in pieces of 4096 characters. */
-function prompts(file) {
-  const text = readFileSync(file, "utf8").slice(0, 500_000);
-  return text.match(/.{1,4096}/gsu);
+function prompts(text) {
+  return text.slice(0, 500_000).match(/.{1,4096}/gsu);
+}
+
+/** This repository's TypeScript. */
+function sources() {
+  const folders = ["tokenizer", "runtime", "kernels", "cli"].map((name) => `${root}/${name}`);
+  const names = folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true })
+      .filter((name) => name.endsWith(".ts") && !name.startsWith("generated"))
+      .map((name) => `${folder}/${name}`),
+  );
+  return names
+    .sort()
+    .map((name) => readFileSync(name, "utf8"))
+    .join("");
+}
+
+/** Small letters, the same each time. */
+function randomWord(length) {
+  let state = 1;
+  return Array.from({ length }, () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return String.fromCharCode(97 + (state % 26));
+  }).join("");
 }

@@ -59,7 +59,7 @@ export interface ChatModel {
 }
 
 /** Stands for an answer while what comes after it is rendered: the last code point for private use. */
-const placeholder = "\u{10fffd}";
+const sentinel = "\u{10fffd}";
 
 /** The ids of a conversation. Rejects with a TypeError for what is no message, a ChatError for messages that cannot be rendered. */
 export async function renderChat(
@@ -98,11 +98,11 @@ export function createChat(model: ChatModel, options: ChatOptions = {}): Chat {
 
   /** What is rendered after the last answer; undefined where that cannot be told. */
   async function tailAfterAnswer(format: ChatFormat): Promise<ChatPiece[] | undefined> {
-    if (messages.some(({ content }) => content.includes(placeholder))) return undefined;
+    if (messages.some(({ content }) => content.includes(sentinel))) return undefined;
     const marked = messages.map((message, i) =>
-      i === messages.length - 2 ? { ...message, content: placeholder } : message,
+      i === messages.length - 2 ? { ...message, content: sentinel } : message,
     );
-    return piecesAfterPlaceholder(render(format, marked, encoder, true));
+    return piecesAfterSentinel(render(format, marked, encoder, true));
   }
 
   async function* answer(
@@ -204,17 +204,15 @@ function withStop(options: GenerateOptions, end: string | undefined): GenerateOp
 }
 
 /**
- * What comes after the placeholder, which has to be there once. Spaces between it and a control token are left out: such are the
+ * What comes after the sentinel, which has to be there once. Spaces between it and a control token are left out: such are the
  * model's to write.
  */
-function piecesAfterPlaceholder(pieces: readonly ChatPiece[]): ChatPiece[] | undefined {
-  const places = pieces.flatMap((piece, i) =>
-    "text" in piece && piece.text.includes(placeholder) ? [i] : [],
-  );
+function piecesAfterSentinel(pieces: readonly ChatPiece[]): ChatPiece[] | undefined {
+  const places = pieces.flatMap((piece, i) => ("text" in piece && piece.text.includes(sentinel) ? [i] : []));
   const [at] = places;
   const piece = at === undefined ? undefined : pieces[at];
   if (places.length !== 1 || !piece || !("text" in piece)) return undefined;
-  const [, after, ...more] = piece.text.split(placeholder);
+  const [, after, ...more] = piece.text.split(sentinel);
   if (more.length > 0) return undefined;
   const rest = pieces.slice(at! + 1);
   const isSpaceBeforeControl = rest.length > 0 && after!.trim() === "";
