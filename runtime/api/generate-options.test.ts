@@ -4,7 +4,6 @@ import { checkpointToGguf, plainVocabulary } from "../../test/write-gguf.js";
 import { ModelError } from "../errors.js";
 import type { Part } from "./generation.js";
 import { load } from "./load.js";
-import type { Model } from "./model.js";
 
 const config = smallConfig({ vocabSize: 320, contextLength: 64 });
 const checkpoint = randomCheckpoint({ config, type: "F32", seed: 4 });
