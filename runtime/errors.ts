@@ -43,3 +43,8 @@ export class ThreadError extends Error {
 export class ChatError extends Error {
   override name = "ChatError";
 }
+
+/** Bytes from which no session can be restored: no snapshot, a damaged one, or one of another model or version. */
+export class SnapshotError extends Error {
+  override name = "SnapshotError";
+}

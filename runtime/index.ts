@@ -11,7 +11,7 @@ export {
 } from "./api/convert.js";
 export type { Generation, GenerationResult, Part } from "./api/generation.js";
 export { type InspectedTensor, type Inspection, inspect } from "./api/inspect.js";
-export { type LoadOptions, load } from "./api/load.js";
+export { type LoadOptions, load, loadInThread } from "./api/load.js";
 export type {
   GenerateOptions,
   LogitsOptions,
@@ -20,6 +20,7 @@ export type {
   PerplexityOptions,
 } from "./api/model.js";
 export { openModelTokenizer } from "./api/open-model-tokenizer.js";
+export type { Session, SessionCallOptions } from "./api/session.js";
 export type { SourceLike } from "./api/sources.js";
 export type { ChatFormatName } from "./chat/formats.js";
 export type { ChatMessage } from "./chat/messages.js";
@@ -31,6 +32,7 @@ export {
   ModelError,
   NumericError,
   OutOfMemoryError,
+  SnapshotError,
   ThreadError,
   UnsupportedError,
 } from "./errors.js";

@@ -15,6 +15,7 @@ import {
   type SpecialFinder,
   splitAndNormalize,
   type TextPart,
+  withoutPrefix,
 } from "./special-tokens.js";
 import type {
   DecodeOptions,
@@ -156,13 +157,13 @@ export class SentencePieceTokenizer implements Tokenizer {
   /** Gives each id with its place: in the part's normalized text, or in the input where it is a special token. */
   #encode(
     input: Uint8Array,
-    { sample, special }: EncodeOptions,
+    { sample, special = false, continues = false }: EncodeOptions,
     withOrigins: boolean,
     add: (id: number, begin: number, end: number, part: TextPart) => void,
   ): void {
     const random = sample && createRandom(sample.seed);
     const options = sample && checked(sample);
-    for (const part of this.#parts(input, special ?? false, withOrigins)) {
+    for (const part of this.#parts(input, special, continues, withOrigins)) {
       const { text } = part;
       if (!text) add(part.id, part.begin, part.end, part);
       else {
@@ -173,12 +174,20 @@ export class SentencePieceTokenizer implements Tokenizer {
     }
   }
 
-  #parts(input: Uint8Array, special: boolean | readonly string[], withOrigins: boolean): readonly TextPart[] {
+  #parts(
+    input: Uint8Array,
+    special: boolean | readonly string[],
+    continues: boolean,
+    withOrigins: boolean,
+  ): readonly TextPart[] {
     const { normalization, alwaysFound = [] } = this.#model;
+    const first = continues ? withoutPrefix(normalization) : normalization;
     if (special === false && alwaysFound.length === 0) {
-      return [{ id: -1, begin: 0, end: input.length, text: this.#normalize(input, withOrigins) }];
+      const text = this.#encoder.normalize(input, first, withOrigins);
+      return [{ id: -1, begin: 0, end: input.length, text }];
     }
-    return splitAndNormalize(input, this.#finder(special), normalization, (part, rules) =>
+    const rules = (begin: number) => (begin > 0 ? normalization : first);
+    return splitAndNormalize(input, this.#finder(special), rules, (part, rules) =>
       this.#encoder.normalize(part, rules, withOrigins),
     );
   }

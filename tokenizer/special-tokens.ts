@@ -109,21 +109,25 @@ export function createSpecialFinder(
   };
 }
 
-/** Cuts a text by special tokens and normalizes what is between them. */
+/** The same rules, but that no space is put in front. */
+export function withoutPrefix(normalization: Normalization): Normalization {
+  const isPrefix = normalization.addDummyPrefix && !normalization.whitespaceAsSuffix;
+  return isPrefix ? { ...normalization, addDummyPrefix: false } : normalization;
+}
+
+/** Cuts a text by special tokens and normalizes what is between them, by the rules for a part that begins at a byte. */
 export function splitAndNormalize(
   input: Uint8Array,
   { inText, inNormalized }: SpecialFinder,
-  normalization: Normalization,
+  rulesAt: (begin: number) => Normalization,
   normalize: (part: Uint8Array, normalization: Normalization) => NormalizedText,
 ): TextPart[] {
   const parts = inText ? inText.split(input, input.length) : [{ id: -1, begin: 0, end: input.length }];
   return parts.flatMap((part): TextPart[] => {
     if (part.id >= 0) return [part];
-    const bare = part.begin > 0 && normalization.prefix === "start, unless spaced";
-    const text = normalize(
-      input.subarray(part.begin, part.end),
-      bare ? { ...normalization, addDummyPrefix: false } : normalization,
-    );
+    const rules = rulesAt(part.begin);
+    const bare = part.begin > 0 && rules.prefix === "start, unless spaced";
+    const text = normalize(input.subarray(part.begin, part.end), bare ? withoutPrefix(rules) : rules);
     if (!inNormalized) return [{ ...part, text }];
     return inNormalized.split(text.bytes, text.length).map(({ id, begin, end }) => {
       const place = (at: number) => part.begin + (text.origins?.[at] ?? 0);

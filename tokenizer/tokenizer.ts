@@ -95,6 +95,11 @@ export interface EncodeOptions {
    * tokenizer.json says itself where that space goes.
    */
   readonly special?: boolean | readonly string[] | undefined;
+  /**
+   * The text continues another, whose ids come before: no space is put in front of it. (Together the ids may be others than those of
+   * both texts in one.)
+   */
+  readonly continues?: boolean | undefined;
   /** Encode in one of the many possible ways, drawn at random, as is done in training. Unigram and BPE only. */
   readonly sample?: SampleOptions | undefined;
   /**

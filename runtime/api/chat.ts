@@ -3,10 +3,11 @@ import { type ChatMessage, checkedMessages } from "../chat/messages.js";
 import { type ChatPiece, joined } from "../chat/pieces.js";
 import { type TemplateVariables, templateFormat } from "../chat/template.js";
 import { checkNames, checkOption } from "../check-options.js";
+import type { Owner } from "../engine/engine.js";
 import { ChatError } from "../errors.js";
 import type { ChatEncoder } from "./chat-encoder.js";
 import { createGeneration, type Generation, type GenerationResult, type Part } from "./generation.js";
-import type { GenerateOptions } from "./model.js";
+import type { GenerateOptions, Writing } from "./model.js";
 
 /** A format by its name, or a Jinja template with what it is given beside the messages. */
 export type ChatFormatOption =
@@ -54,8 +55,9 @@ export interface ChatModel {
   readonly bosInFront: number | undefined;
   /** The template of the model's file. */
   readonly template: string | undefined;
-  /** Starts a generation from ids that are known when its turn comes. Throws for wrong options at once. */
-  readonly start: (prompt: () => Promise<readonly number[]>, options: GenerateOptions) => Generation;
+  readonly contextLength: number;
+  /** Checks the options, and gives what starts a generation. */
+  readonly start: (options: GenerateOptions) => (writing: Writing) => Generation;
 }
 
 /** Stands for an answer while what comes after it is rendered: the last code point for private use. */
@@ -73,7 +75,7 @@ export async function renderChat(
   return withBos(encoder().encode(render(format, messages, encoder(), addGenerationPrompt)), bosInFront);
 }
 
-export function createChat(model: ChatModel, options: ChatOptions = {}): Chat {
+export function createChat(model: ChatModel, owner: Owner, options: ChatOptions = {}): Chat {
   checkNames("chat", options, ["system", "format", "messages"]);
   const { system, messages: said = [] } = options;
   checkOption("chat", "system", system, "a text", system === undefined || typeof system === "string");
@@ -142,7 +144,8 @@ export function createChat(model: ChatModel, options: ChatOptions = {}): Chat {
     send(text, options = {}) {
       checkOption("send", "the message", text, "a text", typeof text === "string");
       if (text.trim() === "") throw new ChatError("Cannot send: expected a message, found an empty one");
-      const generation = model.start(promptIds, withStop(options, endOfTurn(asked, model.template, encoder)));
+      const start = model.start(withStop(options, endOfTurn(asked, model.template, encoder)));
+      const generation = start({ owner, prompt: promptIds });
       return createGeneration(() => answer(text, generation));
     },
     reset() {

@@ -146,14 +146,15 @@ async function findVocabulary(
   source: Source,
   asked: SourceLike | undefined,
 ): Promise<Vocabulary | undefined> {
+  const model = { name: checkpoint.source.name, vocabSize: checkpoint.config.vocabSize };
   if (asked === undefined) {
     if (checkpoint.vocabulary) return undefined;
-    const beside = await findTokenizerBeside(source, checkpoint.config.vocabSize);
-    return beside && vocabularyOf(fitting(beside, `beside ${source.name}`, checkpoint));
+    const beside = await findTokenizerBeside(source, model.vocabSize);
+    return beside && vocabularyOf(fitting(beside, `beside ${source.name}`, model));
   }
   const file = await openSource(asked);
   try {
-    return vocabularyOf(fitting(await readTokenizer(file), file.name, checkpoint));
+    return vocabularyOf(fitting(await readTokenizer(file), file.name, model));
   } finally {
     await file.close();
   }

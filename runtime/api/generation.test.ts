@@ -7,7 +7,7 @@ const timings = { promptMs: 30, decodeMs: 10, decodeSteps: 1 };
 async function* twoParts(): AsyncGenerator<Part, GenerationResult, undefined> {
   yield { text: "a", token: 7 };
   yield { text: "b", token: 8 };
-  return generationResult({ ...told, endedBy: "eos" }, timings);
+  return generationResult({ ...told, endedBy: "eos" }, timings, 0);
 }
 
 describe("a Generation", () => {
@@ -124,26 +124,33 @@ describe("generationResult()", () => {
     ["maxTokens", "length"],
     ["context", "length"],
   ] as const)("calls an end by %s %s", (endedBy, finishReason) => {
-    expect(generationResult({ ...told, endedBy }, timings)).toMatchObject({ endedBy, finishReason });
+    expect(generationResult({ ...told, endedBy }, timings, 0)).toMatchObject({ endedBy, finishReason });
   });
 
   it("counts the tokens that were used", () => {
-    expect(generationResult({ ...told, endedBy: "eos" }, timings).usage).toEqual({
+    expect(generationResult({ ...told, endedBy: "eos" }, timings, 1).usage).toEqual({
       promptTokens: 3,
       completionTokens: 2,
       totalTokens: 5,
+      cachedTokens: 1,
     });
   });
 
   it("counts speeds by the passes that were made, and 0 where there were none", () => {
-    const { timings: speeds } = generationResult({ ...told, endedBy: "eos" }, timings);
+    const { timings: speeds } = generationResult({ ...told, endedBy: "eos" }, timings, 0);
     expect(speeds).toEqual({
       promptMs: 30,
       promptTokensPerSecond: 100,
       decodeMs: 10,
       decodeTokensPerSecond: 100,
     });
-    const none = generationResult({ ...told, endedBy: "eos" }, { promptMs: 30, decodeMs: 0, decodeSteps: 0 });
+    const none = generationResult(
+      { ...told, endedBy: "eos" },
+      { promptMs: 30, decodeMs: 0, decodeSteps: 0 },
+      0,
+    );
     expect(none.timings.decodeTokensPerSecond).toBe(0);
+    const cached = generationResult({ ...told, endedBy: "eos" }, timings, 2);
+    expect(cached.timings.promptTokensPerSecond).toBeCloseTo(100 / 3); // one of three was computed
   });
 });

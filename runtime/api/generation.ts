@@ -36,11 +36,14 @@ export interface GenerationResult {
     readonly promptTokens: number;
     readonly completionTokens: number;
     readonly totalTokens: number;
+    /** Tokens of the prompt that were not computed, since they began a text that came before. */
+    readonly cachedTokens: number;
   };
   readonly seed: number;
   readonly timings: {
     /** From the start to the first token, in milliseconds of computing. */
     readonly promptMs: number;
+    /** Of the tokens that were computed. */
     readonly promptTokensPerSecond: number;
     /** From the first token to the last, without the time between two calls. */
     readonly decodeMs: number;
@@ -65,6 +68,7 @@ export interface Generation extends AsyncIterable<Part, void, undefined>, Promis
 export function generationResult(
   told: Pick<GenerationResult, "text" | "tokens" | "promptTokens" | "endedBy" | "stopString" | "seed">,
   { promptMs, decodeMs, decodeSteps }: TokenTimings,
+  cachedTokens: number,
 ): GenerationResult {
   const perSecond = (count: number, ms: number) => (count ? (1000 * count) / ms : 0);
   return {
@@ -74,10 +78,11 @@ export function generationResult(
       promptTokens: told.promptTokens.length,
       completionTokens: told.tokens.length,
       totalTokens: told.promptTokens.length + told.tokens.length,
+      cachedTokens,
     },
     timings: {
       promptMs,
-      promptTokensPerSecond: perSecond(told.promptTokens.length, promptMs),
+      promptTokensPerSecond: perSecond(told.promptTokens.length - cachedTokens, promptMs),
       decodeMs,
       decodeTokensPerSecond: perSecond(decodeSteps, decodeMs),
     },

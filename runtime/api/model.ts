@@ -1,22 +1,15 @@
 import type { Tokenizer } from "../../tokenizer/index.js";
 import type { ChatMessage } from "../chat/messages.js";
 import { checkCount, checkNames, checkOption } from "../check-options.js";
-import { ModelError } from "../errors.js";
+import type { CallOptions, Engine, EngineFacts, Owner } from "../engine/engine.js";
+import type { ModelData } from "../engine/open-model.js";
+import { ContextError, ModelError } from "../errors.js";
 import type { ModelConfig } from "../formats/checkpoint.js";
-import { type GenerateTokensOptions, generateTokens } from "../generate/generate-tokens.js";
-import { createPace, type Pace } from "../generate/pace.js";
-import { negativeLogLikelihood } from "../generate/perplexity.js";
-import { checkIds, logitsByPosition } from "../generate/positions.js";
 import { createStopMatcher } from "../generate/stop-strings.js";
-import { createTurns } from "../generate/turns.js";
 import { exp } from "../math.js";
 import type { Build } from "../memory/choose-build.js";
 import type { CacheType } from "../memory/kv-cache.js";
-import { packedTypes } from "../memory/plan.js";
-import type { Llama } from "../model/llama.js";
-import { checkFinite } from "../sampling/check-finite.js";
-import { type SamplerOptions, samplerOptionNames } from "../sampling/options.js";
-import { createSampler } from "../sampling/sampler.js";
+import { checkedSamplerOptions, type SamplerOptions, samplerOptionNames } from "../sampling/options.js";
 import {
   type Chat,
   type ChatModel,
@@ -33,6 +26,7 @@ import {
   generationResult,
   type Part,
 } from "./generation.js";
+import { createSession, type Session, type SessionModel } from "./session.js";
 
 export interface GenerateOptions extends SamplerOptions {
   /** Most tokens to generate. Default: as many as the context holds. */
@@ -46,6 +40,14 @@ export interface GenerateOptions extends SamplerOptions {
   readonly logprobs?: number | undefined;
   /** An integer from 0 to 2^53 - 1: the same seed gives the same text, on every machine. Default: a random one, told in the result. */
   readonly seed?: number | undefined;
+  /**
+   * What happens when the context is full. "stop": the text ends, with the finishReason "length". "error": it throws a ContextError.
+   * "shift": it goes on without the older half of the tokens, but for the first `keep`; the rest is computed anew, which
+   * takes a while, and the model no longer knows what was dropped. Default "stop". A prompt that is too long is an error in any case.
+   */
+  readonly contextFull?: "stop" | "error" | "shift" | undefined;
+  /** With contextFull "shift": so many of the first tokens stay, fewer than the context has. Default 1, the beginning of the text. */
+  readonly keep?: number | undefined;
   /** Ends the generation within a step; the iteration rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -73,21 +75,23 @@ export interface Perplexity {
 }
 
 /**
- * A loaded model. Several generations may be under way: they take turns, one text after the other, in the order in which they
- * were begun. So one must not be awaited within the loop over another of the same model: it waits for that loop to end.
+ * A loaded model. Several generations, sessions and chats may be under way: one computes at a time, in the order in which they were
+ * begun, and one whose reader pauses gives way to those that wait. What is known of a text's beginning is not computed again.
  */
-export interface Model {
+export interface Model extends EngineFacts {
   readonly config: ModelConfig;
   /** Positions that one text may have, prompt included. */
   readonly contextLength: number;
   /** The kernels in use; the results are the same bits in every build. */
   readonly build: Build;
-  /** Threads that compute, the caller's among them. */
+  /** Threads that compute. */
   readonly threads: number;
   /** The types that the matrices are packed to, those with the most bytes first: "q4_0+q6_k". */
   readonly layout: string;
   /** How keys and values are kept. */
   readonly cacheType: CacheType;
+  /** Whether it computes on the caller's own thread: loaded with loadInThread(), or where workers are refused. */
+  readonly inThread: boolean;
   /** Throws a ModelError where the model's vocabulary makes no tokenizer, or it has none. */
   readonly tokenizer: Tokenizer;
   /**
@@ -107,6 +111,13 @@ export interface Model {
    * fails, a ModelError where there is no tokenizer.
    */
   renderChat(messages: readonly ChatMessage[], options?: RenderChatOptions): Promise<number[]>;
+  /** Begins a text that one comes back to. */
+  session(): Session;
+  /**
+   * A session as it was saved. Rejects with a SnapshotError for bytes that are no snapshot, a damaged one, or one of another model,
+   * other weights, another type of cache or a longer context.
+   */
+  restore(snapshot: Uint8Array, options?: { readonly signal?: AbortSignal | undefined }): Promise<Session>;
   /** Begins a conversation. Throws a TypeError for wrong options, a ModelError where there is no tokenizer. */
   chat(options?: ChatOptions): Chat;
   /** Logits f32[vocabSize] of one position after the other: those of the token that follows it. Errors as in generate. */
@@ -126,47 +137,31 @@ export interface Model {
 }
 
 export interface ModelParts {
-  readonly llama: Llama;
+  readonly engine: Engine;
+  readonly inThread: boolean;
+  readonly data: ModelData;
   /** The tokenizer, or throws why there is none. */
   readonly tokenizer: () => Tokenizer;
-  /** Ids that begin and end texts. */
-  readonly special: { readonly bos?: number; readonly eos?: number; readonly eot?: number };
-  /** Whether a text is preceded by bos. */
-  readonly addBos: boolean;
-  /** Names of the vocabulary's user-defined tokens. */
-  readonly userDefined: readonly string[];
-  /** How the model's file says that conversations are written. */
-  readonly chatTemplate: string | undefined;
 }
 
-interface WriteOptions extends Pick<GenerateTokensOptions, "sample" | "maxTokens" | "logprobs"> {
-  readonly stop: readonly string[];
-  readonly seed: number;
+/** Where the ids of a generation come from, and who is told which there are. */
+export interface Writing {
+  /** The prompt's ids, asked for when the generation begins. */
+  prompt(): readonly number[] | Promise<readonly number[]>;
+  readonly owner?: Owner;
+  /** Told of each token, and of those that were dropped before it was chosen. */
+  onToken?(id: number, dropped: number): void;
 }
 
-export function createModel({
-  llama: loaded,
-  tokenizer,
-  special,
-  addBos,
-  userDefined,
-  chatTemplate,
-}: ModelParts): Model {
-  let llama: Llama | undefined = loaded;
-  const { config, build, threads } = loaded;
-  const { contextLength } = loaded.plan;
-  const turns = createTurns();
-  const disposal = new AbortController();
+export function createModel({ engine, inThread, data, tokenizer }: ModelParts): Model {
+  const { facts } = engine;
+  const { vocabSize } = facts.config;
+  const { special, addBos, userDefined, chatTemplate } = data;
+  let disposed: Promise<void> | undefined;
 
-  const stops = new Map<number, "eos" | "eot" | "bos">();
-  for (const kind of ["bos", "eot", "eos"] as const) {
-    const id = special[kind];
-    if (id !== undefined) stops.set(id, kind);
-  }
-
-  function alive(doing: string): Llama {
-    if (!llama) throw new Error(`Cannot ${doing}: the model has been disposed of`);
-    return llama;
+  function alive(doing: string): Engine {
+    if (disposed) throw new Error(`Cannot ${doing}: the model has been disposed of`);
+    return engine;
   }
 
   function tokenize(text: string): number[] {
@@ -207,73 +202,116 @@ export function createModel({
     return decoder;
   }
 
-  /**
-   * Computes when its turn comes. The turn ends with the computation, and on an abort or the disposal at once, though the consumer
-   * may be pausing: the pace then rejects before anything else is computed.
-   */
-  async function* inTurn<T, R>(
-    doing: string,
-    signal: AbortSignal | undefined,
-    compute: (engine: Llama, pace: Pace) => AsyncGenerator<T, R, undefined>,
-  ): AsyncGenerator<T, R, undefined> {
-    const end = await turns.take(signal);
-    try {
-      return yield* compute(alive(doing), createPace([signal, disposal.signal]));
-    } finally {
-      end();
-    }
-  }
-
   async function* write(
-    engine: Llama,
-    pace: Pace,
-    prompt: () => readonly number[] | Promise<readonly number[]>,
-    { stop, seed, ...options }: WriteOptions,
+    { prompt, owner, onToken }: Writing,
+    { stop, contextFull, seed, ...options }: ReturnType<typeof checked>,
   ): AsyncGenerator<Part, GenerationResult, undefined> {
     const promptTokens = await prompt();
-    checkIds(engine, promptTokens);
-    const decoder = continuation(promptTokens);
+    const steps = alive("generate").generate(promptTokens, { ...options, owner, textOf });
     const matcher = createStopMatcher(stop);
-    const steps = generateTokens(engine, promptTokens, { ...options, stops, pace });
+    let decoder: ReturnType<typeof continuation> | undefined;
     const tokens: number[] = [];
     let text = "";
-    for (;;) {
-      const step = await steps.next(matcher.found !== undefined);
-      if (step.done) {
-        const rest = tokens.length ? matcher.push(decoder.end()) + matcher.end() : "";
-        if (rest) yield { text: rest, token: tokens.at(-1)! };
-        const { timings } = step.value;
-        const stopString = matcher.found;
-        const endedBy = stopString === undefined ? step.value.endedBy : "stopString";
-        const told = { text: text + rest, tokens, promptTokens, endedBy, stopString, seed } as const;
-        return generationResult(told, timings);
+    try {
+      for (;;) {
+        const step = await steps.next(matcher.found !== undefined);
+        // only now: the ids are known to be right
+        decoder ??= continuation(promptTokens);
+        if (step.done) {
+          const rest = tokens.length ? matcher.push(decoder.end()) + matcher.end() : "";
+          if (rest) yield { text: rest, token: tokens.at(-1)! };
+          const { timings, cachedTokens } = step.value;
+          const stopString = matcher.found;
+          const endedBy = stopString === undefined ? step.value.endedBy : "stopString";
+          if (endedBy === "context" && contextFull === "error") {
+            throw new ContextError(
+              `Cannot go on: the context of ${facts.contextLength} tokens is full, after ${promptTokens.length} of the prompt and ${tokens.length} written`,
+            );
+          }
+          const told = { text: text + rest, tokens, promptTokens, endedBy, stopString, seed } as const;
+          return generationResult(told, timings, cachedTokens);
+        }
+        const { id, dropped = 0, ...logprobs } = step.value;
+        const part = { text: matcher.push(decoder.push(id)), token: id, ...logprobs };
+        tokens.push(id);
+        text += part.text;
+        onToken?.(id, dropped);
+        yield part;
       }
-      const { id, ...logprobs } = step.value;
-      const part = { text: matcher.push(decoder.push(id)), token: id, ...logprobs };
-      tokens.push(id);
-      text += part.text;
-      yield part;
+    } finally {
+      await steps.return(undefined as never); // when it is left early; else it has ended
     }
   }
 
-  /** Checks the options, and makes the generation that begins with the prompt's ids, made when its turn comes. */
-  function start(
-    prompt: () => readonly number[] | Promise<readonly number[]>,
-    options: GenerateOptions,
-  ): Generation {
-    checkNames("generate", options, ["maxTokens", "stop", "logprobs", ...samplerOptionNames, "signal"]);
-    const { maxTokens, logprobs, signal, seed = randomSeed(), stop: _, ...sampling } = options;
+  /** The options as the engine takes them, or throws what is wrong with one. */
+  function checked(options: GenerateOptions) {
+    const own = ["maxTokens", "stop", "logprobs", "contextFull", "keep", ...samplerOptionNames, "signal"];
+    checkNames("generate", options, own);
+    const { maxTokens, logprobs, signal, seed = randomSeed(), stop: _, ...rest } = options;
+    const { contextFull = "stop", keep = 1, ...asked } = rest;
     checkCount("generate", "maxTokens", maxTokens, 0);
     checkCount("generate", "logprobs", logprobs, 0);
+    const isPolicy = contextFull === "stop" || contextFull === "error" || contextFull === "shift";
+    checkOption("generate", "contextFull", contextFull, "stop, error or shift", isPolicy);
+    checkCount("generate", "keep", keep, 0);
+    if (keep >= facts.contextLength) {
+      throw new RangeError(
+        `Cannot generate: expected keep to be below ${facts.contextLength}, the context's length, found ${keep}`,
+      );
+    }
     const stop = checkedStops(options.stop);
     if (stop.length > 0) tokenizer(); // without text there is nothing to stop at
-    const sample = createSampler({ ...sampling, seed }, { vocabSize: config.vocabSize, textOf });
-    alive("generate");
-    const how = { sample, maxTokens: maxTokens ?? Number.POSITIVE_INFINITY, stop, logprobs, seed };
-    return createGeneration(() =>
-      inTurn("generate", signal, (engine, pace) => write(engine, pace, prompt, how)),
-    );
+    const sampling = { ...asked, seed };
+    checkedSamplerOptions(sampling, vocabSize);
+    if (sampling.sampler && !inThread) {
+      throw new TypeError(
+        "Cannot generate: expected no sampler of one's own, which computes on the caller's thread; load the model with loadInThread()",
+      );
+    }
+    return {
+      stop,
+      seed,
+      signal,
+      sampling,
+      maxTokens: maxTokens ?? Number.POSITIVE_INFINITY,
+      logprobs,
+      contextFull,
+      keep: contextFull === "shift" ? keep : undefined,
+    };
   }
+
+  /** Checks the options, and gives what makes the generation. */
+  function start(options: GenerateOptions): (writing: Writing) => Generation {
+    const how = checked(options);
+    alive("generate");
+    return (writing) => createGeneration(() => write(writing, how));
+  }
+
+  let lastOwner = 0;
+  const owners = new FinalizationRegistry<number>((owner) => {
+    if (!disposed) engine.close(owner);
+  });
+  function openOwner(): number {
+    alive("begin a session").open(++lastOwner);
+    return lastOwner;
+  }
+
+  /** The ids that a text adds to others. */
+  function continued(prompt: string | readonly number[], isFirst: boolean): readonly number[] {
+    if (typeof prompt !== "string" || isFirst) return idsOf(prompt);
+    return tokenizer().encode(prompt, { continues: true });
+  }
+
+  const sessionModel: SessionModel = {
+    engine: alive,
+    start,
+    idsOf: (prompt, isFirst) => continued(copied(prompt), isFirst),
+    open(tokens, owner = openOwner()) {
+      const session = createSession(sessionModel, owner, tokens);
+      owners.register(session, owner);
+      return session;
+    },
+  };
 
   let encoder: ChatEncoder | undefined;
   const chatModel: ChatModel = {
@@ -283,56 +321,48 @@ export function createModel({
     },
     bosInFront: addBos ? special.bos : undefined,
     template: chatTemplate,
+    contextLength: facts.contextLength,
     start,
   };
 
-  let disposed: Promise<void> | undefined;
-  const dispose = () => {
-    disposed ??= end();
+  async function dispose(): Promise<void> {
+    disposed ??= engine.dispose();
     return disposed;
-  };
-  const end = async () => {
-    const engine = llama!;
-    llama = undefined;
-    const reason = new Error("Cannot go on: the model has been disposed of");
-    disposal.abort(reason);
-    turns.close(reason);
-    await engine.dispose();
-  };
+  }
 
   return {
-    config,
-    contextLength,
-    build,
-    threads,
-    layout: packedTypes(loaded.plan).join("+"),
-    cacheType: loaded.plan.cacheType,
+    ...facts,
+    inThread,
     get tokenizer() {
       return tokenizer();
     },
     tokenize,
     generate(prompt, options = {}) {
       const own = copied(prompt);
-      return start(() => idsOf(own), options);
+      return start(options)({ prompt: () => idsOf(own) });
+    },
+    session: () => sessionModel.open([]),
+    async restore(snapshot, options = {}) {
+      checkNames("restore a session", options, ["signal"]);
+      const isBytes = snapshot instanceof Uint8Array;
+      checkOption("restore a session", "the snapshot", snapshot, "bytes that save() made", isBytes);
+      alive("restore a session");
+      const owner = ++lastOwner;
+      return sessionModel.open(await engine.restore(owner, snapshot, options), owner);
     },
     renderChat: async (messages, options) => renderChat(chatModel, messages, options),
-    chat: (options) => createChat(chatModel, options),
+    chat(options) {
+      const owner = openOwner();
+      const chat = createChat(chatModel, owner, options);
+      owners.register(chat, owner);
+      return chat;
+    },
     logits(prompt, options = {}) {
       checkNames("compute logits", options, ["from", "signal"]);
       checkCount("compute logits", "from", options.from, 0);
       alive("compute logits");
       const own = copied(prompt);
-      return inTurn("compute logits", options.signal, (engine, pace) => {
-        const ids = idsOf(own);
-        checkIds(engine, ids);
-        const from = options.from ?? ids.length - 1;
-        if (from >= ids.length) {
-          throw new RangeError(
-            `Cannot compute logits: expected from to be below ${ids.length}, the number of tokens, found ${from}`,
-          );
-        }
-        return finite(logitsByPosition(engine, ids, from, pace));
-      });
+      return logitsFrom(() => idsOf(own), options);
     },
     async perplexity(text, options = {}) {
       checkNames("measure perplexity", options, ["onProgress", "signal"]);
@@ -345,30 +375,39 @@ export function createModel({
       const { bos } = special;
       if (bos === undefined)
         throw new ModelError("Cannot measure perplexity: expected a model with a bos id, it has none");
-      const end = await turns.take(signal);
-      try {
-        const engine = alive("measure perplexity");
-        const ids = tokenizer().encode(text);
-        const bytes = typeof text === "string" ? new TextEncoder().encode(text).length : text.length;
-        if (ids.length === 0)
-          throw new TypeError("Cannot measure perplexity: expected a text, found an empty one");
-        const pace = createPace([signal, disposal.signal]);
-        const nats = await negativeLogLikelihood(engine, bos, ids, pace, (loaded) => {
-          onProgress?.({ loaded, total: ids.length });
-        });
-        return {
-          bitsPerByte: nats / Math.LN2 / bytes,
-          perplexity: exp(nats / ids.length),
-          tokens: ids.length,
-          bytes,
-        };
-      } finally {
-        end();
-      }
+      alive("measure perplexity");
+      const ids = tokenizer().encode(text);
+      const bytes = typeof text === "string" ? new TextEncoder().encode(text).length : text.length;
+      if (ids.length === 0)
+        throw new TypeError("Cannot measure perplexity: expected a text, found an empty one");
+      const nats = await engine.surprise(bos, ids, {
+        signal,
+        onProgress: (loaded) => onProgress?.({ loaded, total: ids.length }),
+      });
+      return {
+        bitsPerByte: nats / Math.LN2 / bytes,
+        perplexity: exp(nats / ids.length),
+        tokens: ids.length,
+        bytes,
+      };
     },
     dispose,
     [Symbol.asyncDispose]: dispose,
   };
+
+  async function* logitsFrom(
+    prompt: () => readonly number[],
+    { from, signal }: LogitsOptions,
+  ): AsyncGenerator<Float32Array, void, undefined> {
+    const ids = prompt();
+    if (from !== undefined && from >= ids.length) {
+      throw new RangeError(
+        `Cannot compute logits: expected from to be below ${ids.length}, the number of tokens, found ${from}`,
+      );
+    }
+    const call: CallOptions = { signal };
+    yield* alive("compute logits").logits(ids, { ...call, from: from ?? Math.max(0, ids.length - 1) });
+  }
 }
 
 /** The prompt as it is now: the caller may change an array while the text is being written. */
@@ -387,16 +426,6 @@ function checkedStops(stop: string | readonly string[] | undefined): readonly st
   const areStops = Array.isArray(stops) && stops.every(isStop);
   checkOption("generate", "stop", stop, "a text that is not empty, or an array of such", areStops);
   return [...stops];
-}
-
-/** Logits that are all numbers, or a NumericError. */
-async function* finite(
-  rows: AsyncGenerator<Float32Array, void, undefined>,
-): AsyncGenerator<Float32Array, void, undefined> {
-  for await (const logits of rows) {
-    checkFinite(logits);
-    yield logits;
-  }
 }
 
 /** 32 random bits: short enough to be read out and typed again. */

@@ -13,9 +13,19 @@ const LEAST_POSITIONS = typeof document === "undefined" ? 16 : 4;
 export interface Pace {
   /** To be called between two steps. Rejects with the reason of a signal that is aborted. */
   rest(): Promise<void>;
+  /** How many positions to feed at once, given how long one took in the chunk before. Results do not depend on it. */
+  chunk(msPerPosition: number | undefined, batch: number): number;
 }
 
-export function createPace(signals: readonly (AbortSignal | undefined)[]): Pace {
+export interface PaceOptions {
+  /** Steps may take as long as they do: nothing else waits for this thread, and an abort is noticed within them. Default false. */
+  readonly unhurried?: boolean | undefined;
+}
+
+export function createPace(
+  signals: readonly (AbortSignal | undefined)[],
+  { unhurried = false }: PaceOptions = {},
+): Pace {
   const check = () => {
     for (const signal of signals) signal?.throwIfAborted();
   };
@@ -28,11 +38,12 @@ export function createPace(signals: readonly (AbortSignal | undefined)[]): Pace 
       since = performance.now();
       check();
     },
+    chunk: unhurried ? (_, batch) => batch : chunkSize,
   };
 }
 
 /**
- * How many positions to feed at once so that it takes about as long as a stretch. Results do not depend on it.
+ * How many positions to feed at once so that it takes about as long as a stretch.
  *
  * @param msPerPosition as measured on the chunk before; undefined before the first one
  * @param least not fewer than that, where the batch holds them

@@ -52,7 +52,9 @@ describe("negativeLogLikelihood()", () => {
     }
     const llama = await loadLlama(checkpoint, { contextLength: 16, cacheType: "f32" });
     const told: number[] = [];
-    const nats = await negativeLogLikelihood(llama, 1, ids, createPace([]), (scored) => told.push(scored));
+    const nats = await negativeLogLikelihood({ llama, ids: [] }, 1, ids, createPace([]), (scored) =>
+      told.push(scored),
+    );
     expect(Math.abs(nats - expected) / expected).toBeLessThan(1e-6);
     expect(told.at(-1)).toBe(45);
   });

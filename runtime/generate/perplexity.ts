@@ -1,8 +1,7 @@
 import { NumericError } from "../errors.js";
 import { exp, log } from "../math.js";
-import type { Llama } from "../model/llama.js";
 import type { Pace } from "./pace.js";
-import { logitsByPosition } from "./positions.js";
+import { logitsByPosition, type Past } from "./positions.js";
 
 /** A stretch of a text that is run through the model: bos, then the ids [begin, end - 1). */
 export interface Window {
@@ -32,17 +31,17 @@ export function windowsOf(count: number, contextLength: number): Window[] {
  * float64. `onWindow` is told how many ids have been scored so far.
  */
 export async function negativeLogLikelihood(
-  llama: Llama,
+  past: Past,
   bos: number,
   ids: readonly number[],
   pace: Pace,
   onWindow: (scored: number) => void,
 ): Promise<number> {
   let nats = 0;
-  for (const { begin, end, scoredFrom } of windowsOf(ids.length, llama.plan.contextLength)) {
+  for (const { begin, end, scoredFrom } of windowsOf(ids.length, past.llama.plan.contextLength)) {
     let next = scoredFrom;
     const input = [bos, ...ids.slice(begin, end - 1)];
-    for await (const logits of logitsByPosition(llama, input, scoredFrom - begin, pace)) {
+    for await (const logits of logitsByPosition(past, input, scoredFrom - begin, pace)) {
       nats += surprise(logits, ids[next++]!);
     }
     onWindow(end);

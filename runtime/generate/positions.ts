@@ -1,7 +1,7 @@
 import { ContextError } from "../errors.js";
 import { forward } from "../model/forward.js";
 import type { Llama } from "../model/llama.js";
-import { chunkSize, type Pace } from "./pace.js";
+import type { Pace } from "./pace.js";
 
 /**
  * Throws what is wrong with ids that are to be fed from position 0 on: a TypeError when they are none, a RangeError for an id
@@ -27,26 +27,46 @@ export function checkIds(llama: Llama, ids: readonly number[]): void {
   }
 }
 
+/** What a model's cache holds: the ids whose keys and values are in it, from position 0 on. */
+export interface Past {
+  readonly llama: Llama;
+  /** Kept true by whoever feeds the model. */
+  ids: number[];
+}
+
 /**
- * Runs ids through the model from position 0 on, in chunks, and yields the logits f32[vocabSize] of each position from `from`
- * on: those of the token that follows it. The ids have been checked.
+ * Runs ids through the model, in chunks, and yields the logits f32[vocabSize] of each position from `from` on: those of the token
+ * that follows it. With `from` at the ids' end there are none. Positions before `from` whose keys and values are in the cache
+ * are not computed again; afterwards it holds those of all ids. The ids have been checked.
  */
 export async function* logitsByPosition(
-  llama: Llama,
+  past: Past,
   ids: readonly number[],
   from: number,
   pace: Pace,
 ): AsyncGenerator<Float32Array<ArrayBuffer>, void, undefined> {
+  const { llama } = past;
   const { vocabSize } = llama.config;
+  past.ids.length = Math.min(commonLength(past.ids, ids), from);
   let msPerPosition: number | undefined;
-  for (let position = 0; position < ids.length; ) {
+  while (past.ids.length < ids.length) {
     await pace.rest();
-    const n = Math.min(chunkSize(msPerPosition, llama.plan.batch), ids.length - position);
+    const position = past.ids.length;
+    const n = Math.min(pace.chunk(msPerPosition, llama.plan.batch), ids.length - position);
     const began = performance.now();
     const logitsFrom = Math.min(Math.max(from - position, 0), n);
-    const logits = forward(llama, ids.slice(position, position + n), position, logitsFrom);
+    const chunk = ids.slice(position, position + n);
+    const logits = forward(llama, chunk, position, logitsFrom);
+    past.ids.push(...chunk);
     msPerPosition = (performance.now() - began) / n;
     for (let i = 0; i < n - logitsFrom; i++) yield logits.subarray(i * vocabSize, (i + 1) * vocabSize);
-    position += n;
   }
+}
+
+/** Number of ids that both begin with. */
+export function commonLength(one: readonly number[], other: readonly number[]): number {
+  const most = Math.min(one.length, other.length);
+  let length = 0;
+  while (length < most && one[length] === other[length]) length++;
+  return length;
 }

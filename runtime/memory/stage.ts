@@ -34,21 +34,26 @@ export class Stage {
     readonly kernels: Kernels,
     private readonly number: number,
     private readonly crew: Crew | undefined,
+    private readonly interrupt: (() => void) | undefined,
   ) {
     this.bytes = new Uint8Array(memory.buffer);
     this.#jobs = bindJobs(kernels);
     for (const guard of plan.guards) this.words(guard).fill(GUARD);
   }
 
-  /** `memory` as allocateStage made it, `number` the stage's among the crew's. Without a crew all is computed here. */
+  /**
+   * `memory` as allocateStage made it, `number` the stage's among the crew's. Without a crew all is computed here. `interrupt` is called
+   * before each job, and throws when no more are to follow.
+   */
   static async create(
     plan: StagePlan,
     memory: WebAssembly.Memory,
     module: WebAssembly.Module,
     number: number,
     crew?: Crew,
+    interrupt?: () => void,
   ): Promise<Stage> {
-    return new Stage(plan, memory, await instantiateKernels(module, memory), number, crew);
+    return new Stage(plan, memory, await instantiateKernels(module, memory), number, crew, interrupt);
   }
 
   get threads(): number {
@@ -57,6 +62,7 @@ export class Stage {
 
   /** Computes all units of a job, shared with the crew where they are more than a chunk. Returns the first unit that was refused, or ALL. */
   run(job: number, units: number, chunk: number, args: readonly number[]): number {
+    this.interrupt?.();
     if (this.crew && units > chunk) return this.crew.run(this.number, job, units, chunk, args);
     for (let i = 0; i < args.length; i++) this.#args[i] = args[i]!;
     return this.#jobs[job]!(this.#args, 0, units, 0);

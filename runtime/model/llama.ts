@@ -44,6 +44,8 @@ export interface LlamaOptions extends PlanOptions, ReadOptions {
   readonly build?: Build | undefined;
   /** Whether a model that was to have several threads computes with one where the engine refuses them. Default false: it is an error. */
   readonly threadsOptional?: boolean | undefined;
+  /** Called before each job of a pass; what it throws ends the pass, and the model can go on with another one. */
+  readonly interrupt?: (() => void) | undefined;
   /** A module to use instead of a shipped build; the tests pass the debug build. */
   readonly module?: WebAssembly.Module | undefined;
 }
@@ -68,7 +70,7 @@ export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): 
   try {
     const stages: Stage[] = [];
     for (const [i, stagePlan] of plan.stages.entries()) {
-      stages.push(await Stage.create(stagePlan, memories[i]!, module, i, crew));
+      stages.push(await Stage.create(stagePlan, memories[i]!, module, i, crew, options.interrupt));
     }
     await writeRopeTable(config, stages, options);
     await readWeights(checkpoint, stages, options);

@@ -1,0 +1,114 @@
+import { ModelError } from "../errors.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
+import { openCheckpoint } from "../formats/open.js";
+import { quantizedCheckpoint } from "../formats/requantize.js";
+import type { Source } from "../formats/source.js";
+import type { GenerateTokensOptions } from "../generate/generate-tokens.js";
+import { type Llama, type LlamaOptions, loadLlama } from "../model/llama.js";
+import { threadsFor } from "./threads.js";
+import { readTokenizerData, readTokenizersBeside, type TokenizerData } from "./tokenizer-data.js";
+
+export interface OpenModelOptions
+  extends Pick<LlamaOptions, "cacheType" | "build" | "onProgress" | "signal" | "interrupt"> {
+  readonly contextLength?: number | undefined;
+  readonly threads?: number | undefined;
+  readonly quantize?: "q8_0" | "q4_0" | undefined;
+}
+
+/** What a model's file says beside its weights. */
+export interface ModelData {
+  readonly name: string;
+  /** Ids that begin and end texts. */
+  readonly special: Checkpoint["special"];
+  /** Ids that end texts, by their kinds. */
+  readonly stops: GenerateTokensOptions["stops"];
+  /** Whether a text is preceded by bos. */
+  readonly addBos: boolean;
+  /** Names of the vocabulary's user-defined tokens. */
+  readonly userDefined: readonly string[];
+  /** How the model's file says that conversations are written. */
+  readonly chatTemplate: string | undefined;
+  /** What may make its tokenizer: the first of the right size. */
+  readonly tokenizers: readonly TokenizerData[];
+  /** Why there are none. */
+  readonly problem: Error | undefined;
+}
+
+/** The longest context that is reserved without being asked for: Llama 2's own. */
+const DEFAULT_CONTEXT = 4096;
+
+/**
+ * Opens a model and loads its weights. The sources stay the caller's to close, and nothing is read from them afterwards.
+ *
+ * @param tokenizer a file asked for in place of the model's own vocabulary
+ */
+export async function openModel(
+  source: Source,
+  tokenizer: Source | undefined,
+  options: OpenModelOptions,
+): Promise<{ llama: Llama; data: ModelData }> {
+  const stored = await openCheckpoint(source);
+  const checkpoint = options.quantize ? quantizedCheckpoint(stored, options.quantize) : stored;
+  const contextLength = chooseContext(checkpoint, options.contextLength);
+  const data = await readModelData(checkpoint, source, tokenizer);
+  const llama = await loadLlama(checkpoint, {
+    ...options,
+    contextLength,
+    threads: threadsFor(checkpoint, options.threads),
+    threadsOptional: options.threads === undefined,
+  });
+  return { llama, data };
+}
+
+function chooseContext({ config, source }: Checkpoint, asked: number | undefined): number {
+  if (asked === undefined) return Math.min(config.contextLength, DEFAULT_CONTEXT);
+  if (asked > config.contextLength) {
+    throw new RangeError(
+      `Cannot load ${source.name}: expected a contextLength of at most ${config.contextLength}, which the model was trained on, found ${asked}`,
+    );
+  }
+  return asked;
+}
+
+async function readModelData(
+  { source, special, vocabulary, metadata, format }: Checkpoint,
+  model: Source,
+  asked: Source | undefined,
+): Promise<ModelData> {
+  const userDefined = 4; // SentencePiece's piece type
+  const template = metadata.get("tokenizer.chat_template");
+  let tokenizers: readonly TokenizerData[] = [];
+  let problem: Error | undefined;
+  if (asked) tokenizers = [await readTokenizerData(asked)];
+  else if (vocabulary) tokenizers = [{ name: `of ${source.name}`, content: vocabulary }];
+  else if (format.startsWith("GGUF")) {
+    problem = new ModelError(
+      `Cannot turn text into tokens: ${source.name} has no vocabulary; name a tokenizer file`,
+    );
+  } else {
+    try {
+      tokenizers = await readTokenizersBeside(model);
+    } catch (error) {
+      problem = error instanceof Error ? error : new Error(String(error));
+    }
+  }
+  return {
+    name: source.name,
+    special,
+    stops: stopsOf(special),
+    addBos: vocabulary?.addBos ?? true,
+    userDefined: vocabulary?.tokens.filter((_, id) => vocabulary.types?.[id] === userDefined) ?? [],
+    chatTemplate: typeof template === "string" ? template : undefined,
+    tokenizers,
+    problem,
+  };
+}
+
+function stopsOf(special: Checkpoint["special"]): ModelData["stops"] {
+  const stops = new Map<number, "eos" | "eot" | "bos">();
+  for (const kind of ["bos", "eot", "eos"] as const) {
+    const id = special[kind];
+    if (id !== undefined) stops.set(id, kind);
+  }
+  return stops;
+}
