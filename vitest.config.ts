@@ -8,9 +8,11 @@ const node20 = process.versions.node.startsWith("20.");
 const builtWorkers = {
   name: "built-workers",
   transform(code: string, id: string) {
-    if (!id.endsWith("/runtime/pool/worker-thread.ts")) return;
-    const built = new URL("./dist/runtime/pool/crew-worker.js", import.meta.url);
-    return code.replace('"./crew-worker.js"', JSON.stringify(built));
+    const [, room] = /\/runtime\/(pool|worker)\/[^/]+\.ts$/.exec(id) ?? [];
+    if (!room) return;
+    return code.replaceAll(/"\.\/((?:crew|engine)-worker\.js)"(?=, (?:here|import))/g, (_, script) =>
+      JSON.stringify(new URL(`./dist/runtime/${room}/${script}`, import.meta.url)),
+    );
   },
 };
 

@@ -8,7 +8,7 @@ import { chatFormats } from "../chat/formats.js";
 import type { ChatMessage } from "../chat/messages.js";
 import { ChatError, ContextError, ModelError } from "../errors.js";
 import { createChatEncoder } from "./chat-encoder.js";
-import { load } from "./load.js";
+import { load, loadInThread } from "./load.js";
 
 const config = smallConfig({ vocabSize: 320, contextLength: 256 });
 const checkpoint = randomCheckpoint({ config, type: "F32", seed: 4 });
@@ -249,7 +249,7 @@ describe("chat()", () => {
   });
 
   it("stops at the marker that ends a turn, where the vocabulary has no token for it", async () => {
-    const model = await load(await checkpointToGguf(checkpoint, plain));
+    const model = await loadInThread(await checkpointToGguf(checkpoint, plain));
     const written = [..."ok<|im_end|>no"].map((char) => model.tokenizer.encode(char).at(-1)!);
     let next = 0;
     const { text, endedBy } = await model

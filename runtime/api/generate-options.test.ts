@@ -3,7 +3,7 @@ import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { checkpointToGguf, plainVocabulary } from "../../test/write-gguf.js";
 import { ModelError } from "../errors.js";
 import type { Part } from "./generation.js";
-import { load } from "./load.js";
+import { load, loadInThread } from "./load.js";
 
 const config = smallConfig({ vocabSize: 320, contextLength: 64 });
 const checkpoint = randomCheckpoint({ config, type: "F32", seed: 4 });
@@ -91,7 +91,7 @@ describe("logprobs", () => {
 
 describe("a sampler of the caller's", () => {
   it("chooses the tokens, and is told all that came before", async () => {
-    const model = await load(gguf);
+    const model = await loadInThread(gguf);
     const seen: number[][] = [];
     const sampler = (logits: Float32Array, { tokens }: { tokens: readonly number[] }) => {
       seen.push([...tokens]);
@@ -103,12 +103,17 @@ describe("a sampler of the caller's", () => {
   });
 
   it("ends the generation with what it throws, and the model goes on", async () => {
-    const model = await load(gguf);
+    const model = await loadInThread(gguf);
     const sampler = () => {
       throw new Error("no idea");
     };
     await expect((async () => await model.generate([5], { sampler }))()).rejects.toThrow("no idea");
     expect((await model.generate("a", greedy)).tokens.length).toBeGreaterThan(0);
+  });
+
+  it("is refused where it could not be called: by a model in a worker", async () => {
+    const model = await load(gguf);
+    expect(() => model.generate([5], { sampler: () => 1 })).toThrow(/sampler.*loadInThread/);
   });
 });
 

@@ -1,12 +1,13 @@
 import { checkCount, checkNames } from "../check-options.js";
-import { createEngine } from "../engine/engine.js";
-import { openModel } from "../engine/open-model.js";
+import { createEngine, type Engine } from "../engine/engine.js";
+import { type ModelData, openModel } from "../engine/open-model.js";
 import { checkThreads } from "../engine/threads.js";
 import type { Source } from "../formats/source.js";
 import { type Build, builds } from "../memory/choose-build.js";
 import { type CacheType, cacheTypes } from "../memory/kv-cache.js";
-import type { Llama } from "../model/llama.js";
 import type { Progress } from "../model/weights.js";
+import type { SourceMessage } from "../worker/messages.js";
+import { NoWorkerError, openWorkerEngine } from "../worker/worker-engine.js";
 import { createModel, type Model } from "./model.js";
 import { modelTokenizer } from "./open-model-tokenizer.js";
 import { openSource, type SourceLike } from "./sources.js";
@@ -54,12 +55,46 @@ const optionNames = [
 
 /**
  * Opens a model, a GGUF (also the first of several parts), a folder in Hugging Face's or Meta's form, or a llama2.c checkpoint, and
- * loads its weights; without a source, those of the bundled model, "tiny". It computes on the caller's thread, in steps of about 50 ms.
+ * loads its weights; without a source, those of the bundled model, "tiny". It computes in a worker, so that the caller's thread stays free;
+ * where workers are refused, as loadInThread() does.
  *
  * Throws TypeError or RangeError for wrong options, FormatError for bytes that are no model or a damaged one, UnsupportedError for
  * what this version cannot run, ModelError for a model that contradicts itself, NumericError for weights that are no numbers,
  * OutOfMemoryError when the plan does not fit, ThreadError when the threads that were asked for can't start, the system's error when a file cannot be opened, and the signal's reason. Nothing of
  * a model that failed to load stays in memory.
+ */
+export async function load(from: SourceLike = "tiny", options: LoadOptions = {}): Promise<Model> {
+  checkLoadOptions(options);
+  try {
+    return await loadInWorker(from, options);
+  } catch (error) {
+    if (error instanceof NoWorkerError) return loadInThread(from, options);
+    throw error;
+  }
+}
+
+async function loadInWorker(from: SourceLike, options: LoadOptions): Promise<Model> {
+  const { tokenizer, onProgress, signal, ...rest } = options;
+  signal?.throwIfAborted();
+  const files = new SourceMessages();
+  try {
+    const { engine, data } = await openWorkerEngine({
+      model: await files.add(from),
+      tokenizer: tokenizer === undefined ? undefined : await files.add(tokenizer),
+      owners: files.owners,
+      options: rest,
+      onProgress,
+      signal,
+    });
+    return await bind(engine, data, options, false);
+  } finally {
+    await files.close();
+  }
+}
+
+/**
+ * Like load(), but computes on the caller's thread, in steps of about 50 ms between which other tasks run: for scripts and tests, for samplers
+ * of one's own, and where workers are refused. Other threads help in Node, and in pages that are cross-origin isolated.
  */
 export async function loadInThread(from: SourceLike = "tiny", options: LoadOptions = {}): Promise<Model> {
   checkLoadOptions(options);
@@ -70,30 +105,61 @@ export async function loadInThread(from: SourceLike = "tiny", options: LoadOptio
     sources.push(source);
     return source;
   };
-  let llama: Llama | undefined;
   try {
     const model = await open(from);
     const asked = options.tokenizer === undefined ? undefined : await open(options.tokenizer);
-    const opened = await openModel(model, asked, options);
-    llama = opened.llama;
-    const { data } = opened;
-    return createModel({
-      engine: createEngine(llama, { stops: data.stops }),
-      inThread: true,
-      data,
-      tokenizer: modelTokenizer(data, llama.config.vocabSize, asked !== undefined),
-    });
-  } catch (error) {
-    await llama?.dispose();
-    throw error;
+    const { llama, data } = await openModel(model, asked, options);
+    return await bind(createEngine(llama, { stops: data.stops }), data, options, true);
   } finally {
     // nothing is read from them any more, so nothing is lost
     for (const source of sources) await source.close().catch(() => {});
   }
 }
 
+/** The model of an engine, with its tokenizer. Where that is not as asked for, the engine is disposed of. */
+async function bind(
+  engine: Engine,
+  data: ModelData,
+  { tokenizer: asked }: LoadOptions,
+  inThread: boolean,
+): Promise<Model> {
+  try {
+    const tokenizer = modelTokenizer(data, engine.facts.config.vocabSize, asked !== undefined);
+    return createModel({ engine, inThread, data, tokenizer });
+  } catch (error) {
+    await engine.dispose();
+    throw error;
+  }
+}
+
+/** Sources as a worker is told of them: it opens what has an address, and what the caller has is read for it here. */
+class SourceMessages {
+  readonly owners: Source[] = [];
+
+  /** Throws as openSource does for what is no source. */
+  async add(from: SourceLike): Promise<SourceMessage> {
+    if (Array.isArray(from)) {
+      const files: SourceMessage[] = [];
+      for (const file of from) files.push(await this.add(file));
+      return { kind: "list", files };
+    }
+    if (typeof from === "string") return { kind: "path", path: from };
+    if (from instanceof Blob) {
+      return { kind: "blob", blob: from, name: "name" in from ? String(from.name) : undefined };
+    }
+    if (from instanceof URL) return { kind: "url", href: from.href };
+    const source = await openSource(from);
+    this.owners.push(source);
+    return { kind: "owners", number: this.owners.length - 1, name: source.name, size: source.size };
+  }
+
+  async close(): Promise<void> {
+    for (const source of this.owners) await source.close().catch(() => {}); // nothing is read any more
+  }
+}
+
 /** Throws a TypeError or RangeError for the first option that is unknown or wrong. */
-export function checkLoadOptions(options: LoadOptions): void {
+function checkLoadOptions(options: LoadOptions): void {
   checkNames("load", options, optionNames);
   checkCount("load", "contextLength", options.contextLength, 1);
   checkThreads(options.threads);
@@ -110,5 +176,3 @@ export function checkLoadOptions(options: LoadOptions): void {
     throw new TypeError(`Cannot load: expected quantize to be q8_0 or q4_0, found ${String(quantize)}`);
   }
 }
-
-export const load = loadInThread;

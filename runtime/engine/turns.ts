@@ -1,3 +1,5 @@
+import { createWatch } from "./watch.js";
+
 /** One who has been let in. */
 export interface Turn {
   /** Says that nothing is computed until resume(): if others wait, and the pause is not a short one, the turn passes to them. */
@@ -111,34 +113,5 @@ export function createTurns(): Turns {
       clearTimeout(timer);
       for (const place of queue.splice(0)) place.refuse(reason);
     },
-  };
-}
-
-/** Calls back on abort, with one listener for each signal however many watch it: engines warn of a crowd of listeners. */
-function createWatch(): (signal: AbortSignal | undefined, onAbort: () => void) => () => void {
-  const watched = new Map<
-    AbortSignal,
-    { readonly callbacks: Set<() => void>; readonly listener: () => void }
-  >();
-  return (signal, onAbort) => {
-    if (!signal) return () => {};
-    let entry = watched.get(signal);
-    if (!entry) {
-      const callbacks = new Set<() => void>();
-      const listener = () => {
-        for (const callback of [...callbacks]) callback();
-      };
-      entry = { callbacks, listener };
-      watched.set(signal, entry);
-      signal.addEventListener("abort", entry.listener);
-    }
-    const { callbacks, listener } = entry;
-    callbacks.add(onAbort);
-    return () => {
-      callbacks.delete(onAbort);
-      if (callbacks.size || watched.get(signal)?.callbacks !== callbacks) return;
-      watched.delete(signal);
-      signal.removeEventListener("abort", listener);
-    };
   };
 }

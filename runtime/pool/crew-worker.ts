@@ -4,10 +4,13 @@ import { bindJobs } from "../memory/jobs.js";
 import { kernelImports } from "../memory/kernel-imports.js";
 import type { Kernels } from "../memory/kernel-module.js";
 import { type Claim, JobSlot } from "./job-slot.js";
+import { ownThread } from "./thread.js";
 import type { WorkerMessage, WorkerOrders } from "./worker-thread.js";
 
 /** How often to look for a job before sleeping: some hundreds of microseconds, more than the leader takes between two jobs of a pass. */
 const LOOKS = 30_000;
+
+const own = ownThread<WorkerOrders>();
 
 function work({ module, memories, slot: buffer, thread }: WorkerOrders): void {
   // without the loader, whose exports would be wrapped: import maps don't reach workers, so nothing here imports a package
@@ -34,31 +37,20 @@ function work({ module, memories, slot: buffer, thread }: WorkerOrders): void {
   }
 }
 
-const parent = globalThis.process?.getBuiltinModule?.("node:worker_threads").parentPort;
-
 function send(message: WorkerMessage): void {
-  (parent ?? (globalThis as unknown as MessagePort)).postMessage(message);
-}
-
-/** In Node a worker ends when nothing more can come; in a browser it is ended from outside. */
-function end(message: WorkerMessage): void {
-  send(message);
-  parent?.close();
+  own.send(message);
 }
 
 function receive(orders: WorkerOrders): void {
   try {
     work(orders);
-    end({ kind: "ended" });
   } catch (error) {
-    end({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
+    send({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
   }
+  own.end();
 }
 
-const refuse = () => end({ kind: "failed", reason: "its orders could not be read" });
-
-if (parent) parent.once("message", receive).once("messageerror", refuse);
-else {
-  globalThis.addEventListener("message", ({ data }) => receive(data), { once: true });
-  globalThis.addEventListener("messageerror", refuse, { once: true });
-}
+own.receive(receive, () => {
+  send({ kind: "failed", reason: "its orders could not be read" });
+  own.end();
+});

@@ -1,0 +1,124 @@
+/** A thread that has been started: a worker of Node or of a browser. */
+export interface Thread {
+  post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  /** Whether the process is kept alive for it; browsers don't ask. At first it is. */
+  keepAlive(isNeeded: boolean): void;
+  /** Resolves when it has ended. It has been told to, and gets so many milliseconds for it. */
+  end(patienceMs: number): Promise<void>;
+}
+
+export interface ThreadEvents<Message> {
+  message(message: Message): void;
+  /** It failed or ended, by itself or not; the reason completes a sentence about it. May come more than once. */
+  gone(reason: string): void;
+}
+
+/**
+ * Starts a script as a thread.
+ *
+ * @param script where it is, in Node
+ * @param inBrowser makes the worker in a browser: `new Worker(new URL(..))` has to be written out, since bundlers look for it
+ *
+ * Throws what the engine throws where workers are refused.
+ */
+export function startThread<Message>(
+  script: URL,
+  inBrowser: () => Worker,
+  events: ThreadEvents<Message>,
+): Thread {
+  const node = globalThis.process?.getBuiltinModule?.("node:worker_threads");
+  return node ? nodeThread(node, script, events) : browserThread(inBrowser(), events);
+}
+
+function nodeThread<Message>(
+  { Worker }: typeof import("node:worker_threads"),
+  script: URL,
+  events: ThreadEvents<Message>,
+): Thread {
+  // none of the process's arguments, which may be meant for its main thread, such as --eval's
+  const worker = new Worker(script, { execArgv: [] });
+  worker.on("message", events.message);
+  worker.on("error", (error) => events.gone(`failed: ${error.message}`));
+  const gone = new Promise<void>((resolve) => {
+    worker.on("exit", (code) => {
+      events.gone(`ended with code ${code}`);
+      resolve();
+    });
+  });
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, [...transfer]),
+    keepAlive: (isNeeded) => (isNeeded ? worker.ref() : worker.unref()),
+    async end(patienceMs) {
+      worker.ref(); // or a process that has nothing else to do would end before this resolves
+      const timer = setTimeout(() => worker.terminate(), patienceMs);
+      await gone;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function browserThread<Message>(worker: Worker, events: ThreadEvents<Message>): Thread {
+  let ended!: () => void;
+  const isOver = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  worker.addEventListener("message", ({ data }: MessageEvent<Message | typeof endedMessage>) => {
+    if (data === endedMessage) ended();
+    else events.message(data);
+  });
+  // a script that can't be loaded gives an event without a message
+  worker.addEventListener("error", ({ message }) => {
+    events.gone(`failed: ${message || "its script could not be loaded"}`);
+    ended();
+  });
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, [...transfer]),
+    keepAlive() {},
+    async end(patienceMs) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const patience = new Promise((resolve) => {
+        timer = setTimeout(resolve, patienceMs);
+      });
+      await Promise.race([isOver, patience]);
+      clearTimeout(timer);
+      worker.terminate();
+    },
+  };
+}
+
+/** What a worker in a browser says last; in Node it ends when nothing more can come. */
+const endedMessage = "ended";
+
+/** The thread's own side. */
+export interface OwnThread<Message> {
+  send(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  /** Takes messages from now on; the second function is told of one that could not be read. */
+  receive(onMessage: (message: Message) => void, onUnreadable: () => void): void;
+  /** Says that it has ended, and takes no more messages. */
+  end(): void;
+}
+
+export function ownThread<Message>(): OwnThread<Message> {
+  const parent = globalThis.process?.getBuiltinModule?.("node:worker_threads").parentPort;
+  const scope = globalThis as unknown as DedicatedWorkerScope;
+  return {
+    send: (message, transfer = []) => (parent ?? scope).postMessage(message, [...transfer]),
+    receive(onMessage, onUnreadable) {
+      if (parent) parent.on("message", onMessage).on("messageerror", onUnreadable);
+      else {
+        scope.addEventListener("message", ({ data }) => onMessage(data as Message));
+        scope.addEventListener("messageerror", onUnreadable);
+      }
+    },
+    end() {
+      if (parent) parent.close();
+      else scope.postMessage(endedMessage, []);
+    },
+  };
+}
+
+/** What is used of a worker's global object; its types and a page's exclude each other. */
+interface DedicatedWorkerScope {
+  postMessage(message: unknown, transfer: ArrayBuffer[]): void;
+  addEventListener(type: string, listener: (event: MessageEvent) => void): void;
+}
