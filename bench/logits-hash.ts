@@ -46,7 +46,7 @@ export async function logitsHashes(
             const logits = new Float32Array(POSITIONS * vocabSize);
             for (let position = 0; position < POSITIONS; position += chunk) {
               const fed = ids.slice(position, position + chunk);
-              logits.set(forward(llama, fed, position, 0), position * vocabSize);
+              logits.set(forward(llama, fed, position, { logitsFrom: 0 }), position * vocabSize);
             }
             const how = `${build}, ${llama.threads} threads, ${llama.stages.length} stages, ${chunk} at once`;
             hashes.push({ cacheType, how, hash: await sha256(logits) });

@@ -43,6 +43,7 @@ export type { Source } from "./formats/source.js";
 export type { EndedBy } from "./generate/generate-tokens.js";
 export { type Build, builds } from "./memory/choose-build.js";
 export type { CacheType } from "./memory/kv-cache.js";
+export type { LayerState, OnLayer } from "./model/layer-state.js";
 export type { Progress } from "./model/weights.js";
 export type { TokenLogprob } from "./sampling/log-probabilities.js";
 export type { CustomSampler, SamplerOptions } from "./sampling/options.js";

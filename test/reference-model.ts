@@ -1,6 +1,15 @@
 import type { Checkpoint } from "../runtime/formats/checkpoint.js";
 import { dequantize } from "./dequantize.js";
 
+/** A layer of the reference model when it is done. */
+export interface ReferenceLayer {
+  readonly layer: number;
+  /** The residual stream f64[dim] of each position; what is written here the layers above compute with. */
+  readonly residual: readonly Float64Array[];
+  /** Attention weights by position, head, and position that is attended to. */
+  readonly attention: readonly (readonly Float64Array[])[];
+}
+
 /**
  * The logits of every position, by a Llama forward pass that is as plain as it can be: float64 throughout, one loop
  * per sum, no cache, nothing quantized but the weights. It is the oracle that the real one is tested against.
@@ -8,7 +17,11 @@ import { dequantize } from "./dequantize.js";
  *
  * @returns for each position the logits f64[vocabSize] of the next token
  */
-export async function referenceLogits(checkpoint: Checkpoint, ids: number[]): Promise<Float64Array[]> {
+export async function referenceLogits(
+  checkpoint: Checkpoint,
+  ids: number[],
+  onLayer?: (state: ReferenceLayer) => void,
+): Promise<Float64Array[]> {
   const { nLayers, nHeads, nKvHeads, headDim, normEps, vocabSize } = checkpoint.config;
 
   const embedding = await matrix(checkpoint, "token_embd.weight");
@@ -34,13 +47,19 @@ export async function referenceLogits(checkpoint: Checkpoint, ids: number[]): Pr
     const q = normed.map((row, position) => heads(rope(checkpoint, multiply(attnQ, row), position), headDim));
     const k = normed.map((row, position) => heads(rope(checkpoint, multiply(attnK, row), position), headDim));
     const v = normed.map((row) => heads(multiply(attnV, row), headDim));
+    const attention = ids.map((): Float64Array[] => []);
     for (let position = 0; position < ids.length; position++) {
       const attended = new Float64Array(nHeads * headDim);
       for (let head = 0; head < nHeads; head++) {
         const kvHead = Math.floor(head / (nHeads / nKvHeads));
         const keys = k.slice(0, position + 1).map((atPosition) => atPosition[kvHead]!);
         const values = v.slice(0, position + 1).map((atPosition) => atPosition[kvHead]!);
-        attended.set(attend(q[position]![head]!, keys, values), head * headDim);
+        const weights = attentionWeights(q[position]![head]!, keys);
+        attention[position]!.push(weights);
+        values.forEach((value, t) => {
+          const weighted = value.map((component) => weights[t]! * component);
+          addTo(attended.subarray(head * headDim, (head + 1) * headDim), weighted);
+        });
       }
       addTo(x[position]!, multiply(attnOutput, attended));
     }
@@ -53,12 +72,21 @@ export async function referenceLogits(checkpoint: Checkpoint, ids: number[]): Pr
       const hidden = gate.map((g, i) => (g / (1 + Math.exp(-g))) * up[i]!);
       addTo(row, multiply(ffnDown, hidden));
     }
+    onLayer?.({ layer, residual: x, attention });
   }
+  return referenceProjection(checkpoint, x);
+}
 
+/** The logits f64[vocabSize] of each residual f64[dim]: the final norm and the classifier. */
+export async function referenceProjection(
+  checkpoint: Checkpoint,
+  residuals: readonly Float64Array[],
+): Promise<Float64Array[]> {
+  const { normEps } = checkpoint.config;
   const outputNorm = await vector(checkpoint, "output_norm.weight");
   const tied = !checkpoint.tensors.has("output.weight");
-  const output = tied ? embedding : await matrix(checkpoint, "output.weight");
-  return x.map((row) => multiply(output, rmsnorm(row, outputNorm, normEps)));
+  const output = await matrix(checkpoint, tied ? "token_embd.weight" : "output.weight");
+  return residuals.map((row) => multiply(output, rmsnorm(row, outputNorm, normEps)));
 }
 
 /** norm(x)[i] = weight[i] * x[i] / sqrt(mean(x^2) + eps) */
@@ -85,20 +113,13 @@ function rope(checkpoint: Checkpoint, x: Float64Array, position: number): Float6
   return rotated;
 }
 
-/** out = sum over t of softmax(q . k[t] / sqrt(headDim))[t] * v[t] */
-function attend(query: Float64Array, keys: Float64Array[], values: Float64Array[]): Float64Array {
-  const scores = keys.map((key) => dot(query, key) / Math.sqrt(query.length));
+/** softmax over t of q . k[t] / sqrt(headDim) */
+function attentionWeights(query: Float64Array, keys: Float64Array[]): Float64Array {
+  const scores = Float64Array.from(keys, (key) => dot(query, key) / Math.sqrt(query.length));
   const max = Math.max(...scores);
   const exps = scores.map((score) => Math.exp(score - max));
   const sum = exps.reduce((total, e) => total + e, 0);
-  const out = new Float64Array(query.length);
-  values.forEach((value, t) => {
-    addTo(
-      out,
-      value.map((component) => (exps[t]! / sum) * component),
-    );
-  });
-  return out;
+  return exps.map((e) => e / sum);
 }
 
 function multiply(rows: Float64Array[], x: Float64Array): Float64Array {

@@ -137,7 +137,7 @@ function logitsOf(llama: Llama, ids: readonly number[]): Float32Array[] {
   const rows: Float32Array[] = [];
   for (let at = 0; at < ids.length; at += batch) {
     const chunk = ids.slice(at, at + batch);
-    const logits = forward(llama, chunk, at, 0);
+    const logits = forward(llama, chunk, at, { logitsFrom: 0 });
     chunk.forEach((_, i) => {
       rows.push(logits.subarray(i * vocabSize, (i + 1) * vocabSize));
     });

@@ -47,7 +47,7 @@ function logitsOf(llama: Llama, ids: readonly number[], chunk = llama.plan.batch
   const { vocabSize } = llama.config;
   const all = new Float32Array(ids.length * vocabSize);
   for (let at = 0; at < ids.length; at += chunk) {
-    all.set(forward(llama, ids.slice(at, at + chunk), at, 0), at * vocabSize);
+    all.set(forward(llama, ids.slice(at, at + chunk), at, { logitsFrom: 0 }), at * vocabSize);
   }
   return all;
 }

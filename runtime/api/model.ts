@@ -1,7 +1,7 @@
 import type { Tokenizer } from "../../tokenizer/index.js";
 import type { ChatMessage } from "../chat/messages.js";
 import { checkCount, checkNames, checkOption } from "../check-options.js";
-import type { CallOptions, Engine, EngineFacts, Owner } from "../engine/engine.js";
+import type { CallOptions, Engine, EngineFacts, HookOptions, Owner } from "../engine/engine.js";
 import type { ModelData } from "../engine/open-model.js";
 import { ContextError, ModelError } from "../errors.js";
 import type { ModelConfig } from "../formats/checkpoint.js";
@@ -9,6 +9,7 @@ import { createStopMatcher } from "../generate/stop-strings.js";
 import { exp } from "../math.js";
 import type { Build } from "../memory/choose-build.js";
 import type { CacheType } from "../memory/kv-cache.js";
+import type { OnLayer } from "../model/layer-state.js";
 import { checkedSamplerOptions, type SamplerOptions, samplerOptionNames } from "../sampling/options.js";
 import {
   type Chat,
@@ -48,6 +49,12 @@ export interface GenerateOptions extends SamplerOptions {
   readonly contextFull?: "stop" | "error" | "shift" | undefined;
   /** With contextFull "shift": so many of the first tokens stay, fewer than the context has. Default 1, the beginning of the text. */
   readonly keep?: number | undefined;
+  /**
+   * Shown the residual stream after each layer of each pass, and may change it. The prompt comes in chunks of some tokens, of no certain size;
+   * then every token on its own, but the last one, which nothing follows. All of the text is computed for it, also what is known already, and
+   * again where another call has had the model in between. What it throws ends the generation. With loadInThread() only. Default: none, at no cost.
+   */
+  readonly onLayer?: OnLayer | undefined;
   /** Ends the generation within a step; the iteration rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -55,6 +62,9 @@ export interface GenerateOptions extends SamplerOptions {
 export interface LogitsOptions {
   /** Number of the first id whose logits are wanted. Default: the last one. */
   readonly from?: number | undefined;
+  /** Shown the residual stream after each layer, chunk after chunk of the prompt, and may change it: as of generate. Default: none. */
+  readonly onLayer?: OnLayer | undefined;
+  /** Ends the computation within a step; the iteration rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -245,15 +255,25 @@ export function createModel({ engine, inThread, data, tokenizer }: ModelParts): 
 
   /** The options as the engine takes them, or throws what is wrong with one. */
   function checked(options: GenerateOptions) {
-    const own = ["maxTokens", "stop", "logprobs", "contextFull", "keep", ...samplerOptionNames, "signal"];
+    const own = [
+      "maxTokens",
+      "stop",
+      "logprobs",
+      "contextFull",
+      "keep",
+      ...samplerOptionNames,
+      "onLayer",
+      "signal",
+    ];
     checkNames("generate", options, own);
-    const { maxTokens, logprobs, signal, seed = randomSeed(), stop: _, ...rest } = options;
+    const { maxTokens, logprobs, onLayer, signal, seed = randomSeed(), stop: _, ...rest } = options;
     const { contextFull = "stop", keep = 1, ...asked } = rest;
     checkCount("generate", "maxTokens", maxTokens, 0);
     checkCount("generate", "logprobs", logprobs, 0);
     const isPolicy = contextFull === "stop" || contextFull === "error" || contextFull === "shift";
     checkOption("generate", "contextFull", contextFull, "stop, error or shift", isPolicy);
     checkCount("generate", "keep", keep, 0);
+    checkHook("generate", onLayer);
     if (keep >= facts.contextLength) {
       throw new RangeError(
         `Cannot generate: expected keep to be below ${facts.contextLength}, the context's length, found ${keep}`,
@@ -271,6 +291,7 @@ export function createModel({ engine, inThread, data, tokenizer }: ModelParts): 
     return {
       stop,
       seed,
+      onLayer,
       signal,
       sampling,
       maxTokens: maxTokens ?? Number.POSITIVE_INFINITY,
@@ -278,6 +299,15 @@ export function createModel({ engine, inThread, data, tokenizer }: ModelParts): 
       contextFull,
       keep: contextFull === "shift" ? keep : undefined,
     };
+  }
+
+  function checkHook(doing: string, onLayer: unknown): void {
+    if (onLayer === undefined) return;
+    checkOption(doing, "onLayer", onLayer, "a function", typeof onLayer === "function");
+    if (inThread) return;
+    throw new TypeError(
+      `Cannot ${doing}: expected no onLayer, which computes on the caller's thread; load the model with loadInThread()`,
+    );
   }
 
   /** Checks the options, and gives what makes the generation. */
@@ -358,8 +388,9 @@ export function createModel({ engine, inThread, data, tokenizer }: ModelParts): 
       return chat;
     },
     logits(prompt, options = {}) {
-      checkNames("compute logits", options, ["from", "signal"]);
+      checkNames("compute logits", options, ["from", "onLayer", "signal"]);
       checkCount("compute logits", "from", options.from, 0);
+      checkHook("compute logits", options.onLayer);
       alive("compute logits");
       const own = copied(prompt);
       return logitsFrom(() => idsOf(own), options);
@@ -397,7 +428,7 @@ export function createModel({ engine, inThread, data, tokenizer }: ModelParts): 
 
   async function* logitsFrom(
     prompt: () => readonly number[],
-    { from, signal }: LogitsOptions,
+    { from, onLayer, signal }: LogitsOptions,
   ): AsyncGenerator<Float32Array, void, undefined> {
     const ids = prompt();
     if (from !== undefined && from >= ids.length) {
@@ -405,7 +436,7 @@ export function createModel({ engine, inThread, data, tokenizer }: ModelParts): 
         `Cannot compute logits: expected from to be below ${ids.length}, the number of tokens, found ${from}`,
       );
     }
-    const call: CallOptions = { signal };
+    const call: CallOptions & HookOptions = { onLayer, signal };
     yield* alive("compute logits").logits(ids, { ...call, from: from ?? Math.max(0, ids.length - 1) });
   }
 }

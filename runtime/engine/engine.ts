@@ -13,6 +13,7 @@ import type { Build } from "../memory/choose-build.js";
 import type { CacheType } from "../memory/kv-cache.js";
 import { packedTypes } from "../memory/plan.js";
 import { cacheBytes } from "../model/cache-rows.js";
+import type { OnLayer } from "../model/layer-state.js";
 import type { Llama } from "../model/llama.js";
 import { checkFinite } from "../sampling/check-finite.js";
 import type { SamplerOptions } from "../sampling/options.js";
@@ -39,11 +40,18 @@ export interface CallOptions {
   readonly interrupt?: (() => void) | undefined;
 }
 
+/** What calls take that can be looked into. */
+export interface HookOptions {
+  /** Shown each layer of each pass. The whole text is computed for it, and what it has made of the text is not kept. */
+  readonly onLayer?: OnLayer | undefined;
+}
+
 /** Whose text it is: what is known of it is kept while it has been `open`ed. Undefined: nobody's, for this call only. */
 export type Owner = number | undefined;
 
 export interface GenerateIdsOptions
   extends CallOptions,
+    HookOptions,
     Pick<GenerateTokensOptions, "maxTokens" | "logprobs" | "keep"> {
   readonly owner?: Owner;
   readonly sampling: SamplerOptions & { readonly seed: number };
@@ -51,7 +59,7 @@ export interface GenerateIdsOptions
   readonly textOf: (id: number) => string;
 }
 
-export interface LogitsIdsOptions extends CallOptions {
+export interface LogitsIdsOptions extends CallOptions, HookOptions {
   readonly owner?: Owner;
   /** Number of the first id whose logits are wanted; the number of ids where none are. */
   readonly from: number;
@@ -119,7 +127,10 @@ export function createEngine(loaded: Llama, options: EngineOptions): Engine {
     end(): void;
   }
 
-  async function begin({ signal, interrupt }: CallOptions, owner: Owner): Promise<Work> {
+  async function begin(
+    { signal, interrupt, onLayer }: CallOptions & HookOptions,
+    owner: Owner,
+  ): Promise<Work> {
     const turn = await turns.take(signal);
     const me = owner ?? --nobodies;
     if (owner === undefined) keeper.open(me); // until the call ends, should others have the cache in between
@@ -134,7 +145,7 @@ export function createEngine(loaded: Llama, options: EngineOptions): Engine {
         await turn.resume();
         disposal.signal.throwIfAborted();
         interruption.poll = interrupt;
-        if (!past || !keeper.has(me)) past = keeper.take(me, ids);
+        if (!past || !keeper.has(me)) past = onLayer ? keeper.lend(me, onLayer) : keeper.take(me, ids);
         return past;
       },
       release: turn.pause,

@@ -1,5 +1,6 @@
 import { commonLength, type Past } from "../generate/positions.js";
 import { cacheBytes, readCache, writeCache } from "../model/cache-rows.js";
+import type { OnLayer } from "../model/layer-state.js";
 import type { Llama } from "../model/llama.js";
 
 /** Keys and values that have been copied out of the cache, and the ids that they belong to. */
@@ -19,6 +20,11 @@ export interface PastKeeper {
    * of an owner that has not been `open`ed.
    */
   take(owner: number, ids: readonly number[]): Past;
+  /**
+   * Gives the cache to an owner who has it computed with a hook: empty, so that the hook sees all of a text. What it holds then is not
+   * the model's own, and so nobody is given it afterwards, not even the owner.
+   */
+  lend(owner: number, onLayer: OnLayer): Past;
   /** Whether the owner has the cache. */
   has(owner: number): boolean;
   open(owner: number): void;
@@ -65,6 +71,12 @@ export function createPastKeeper(llama: Llama): PastKeeper {
       copies.delete(next);
       owner = next;
       return past;
+    },
+    lend(next, onLayer) {
+      putAside();
+      past.ids = [];
+      owner = next;
+      return { llama, ids: [], onLayer };
     },
     has: (someone) => someone === owner,
     open: (someone) => void open.add(someone),

@@ -413,7 +413,7 @@ async function logitsOf(checkpoint: Checkpoint, ids: readonly number[]): Promise
     contextLength: checkpoint.config.contextLength,
     cacheType: "f32",
   });
-  return forward(llama, ids, 0, 0).slice();
+  return forward(llama, ids, 0, { logitsFrom: 0 }).slice();
 }
 
 describe.skipIf(!fixtures)("hf-fixtures (skipped without ../shared)", () => {

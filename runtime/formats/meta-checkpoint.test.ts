@@ -39,7 +39,7 @@ async function openWith(
 
 async function logitsOf(checkpoint: Checkpoint): Promise<Float32Array> {
   const llama = await loadLlama(checkpoint, { contextLength: 16, cacheType: "f32" });
-  return forward(llama, golden.ids, 0, 0).slice();
+  return forward(llama, golden.ids, 0, { logitsFrom: 0 }).slice();
 }
 
 /** The first shard with its pickle changed. */

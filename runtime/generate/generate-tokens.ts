@@ -110,7 +110,7 @@ async function logitsAfter(past: Past, ids: readonly number[], pace: Pace): Prom
   const position = ids.length - 1;
   if (past.ids.length === position) {
     const id = ids[position]!;
-    const logits = forward(past.llama, [id], position);
+    const logits = forward(past.llama, [id], position, { onLayer: past.onLayer });
     past.ids.push(id);
     return logits;
   }

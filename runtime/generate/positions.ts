@@ -1,5 +1,6 @@
 import { ContextError } from "../errors.js";
 import { forward } from "../model/forward.js";
+import type { OnLayer } from "../model/layer-state.js";
 import type { Llama } from "../model/llama.js";
 import type { Pace } from "./pace.js";
 
@@ -32,6 +33,8 @@ export interface Past {
   readonly llama: Llama;
   /** Kept true by whoever feeds the model. */
   ids: number[];
+  /** Shown each layer of each pass that feeds it. */
+  readonly onLayer?: OnLayer;
 }
 
 /**
@@ -45,7 +48,7 @@ export async function* logitsByPosition(
   from: number,
   pace: Pace,
 ): AsyncGenerator<Float32Array<ArrayBuffer>, void, undefined> {
-  const { llama } = past;
+  const { llama, onLayer } = past;
   const { vocabSize } = llama.config;
   past.ids.length = Math.min(commonLength(past.ids, ids), from);
   let msPerPosition: number | undefined;
@@ -56,7 +59,7 @@ export async function* logitsByPosition(
     const began = performance.now();
     const logitsFrom = Math.min(Math.max(from - position, 0), n);
     const chunk = ids.slice(position, position + n);
-    const logits = forward(llama, chunk, position, logitsFrom);
+    const logits = forward(llama, chunk, position, { logitsFrom, onLayer });
     past.ids.push(...chunk);
     msPerPosition = (performance.now() - began) / n;
     for (let i = 0; i < n - logitsFrom; i++) yield logits.subarray(i * vocabSize, (i + 1) * vocabSize);

@@ -1,3 +1,4 @@
+import { halfToNumber } from "../formats/floats.js";
 import type { Stage } from "./stage.js";
 
 /** How keys and values are kept. Their rows are described in kernels/lib/cache.ts. */
@@ -29,4 +30,25 @@ export class KvCache {
     readonly contextLength: number,
     readonly headDim: number,
   ) {}
+
+  /** A copy of what is kept of a head at positions 0 to count - 1, f32[count, headDim]. */
+  rows(head: number, count: number): Float32Array<ArrayBuffer> {
+    const { headDim, type } = this;
+    const bytes = cacheRowBytes(type, headDim);
+    const first = this.address + head * this.contextLength * bytes;
+    const read = readers[type];
+    const rows = new Float32Array(count * headDim);
+    for (let t = 0; t < count; t++) {
+      const row = new DataView(this.stage.memory.buffer, first + t * bytes, bytes);
+      for (let d = 0; d < headDim; d++) rows[t * headDim + d] = read(row, d, headDim);
+    }
+    return rows;
+  }
 }
+
+/** Dimension d of a row. */
+const readers: Record<CacheType, (row: DataView, d: number, headDim: number) => number> = {
+  f32: (row, d) => row.getFloat32(4 * d, true),
+  f16: (row, d) => halfToNumber(row.getUint16(2 * d, true)),
+  q8_0: (row, d, headDim) => row.getInt8(d) * row.getFloat32(paddedSize(headDim) + 4 * (d >> 5), true),
+};

@@ -25,7 +25,10 @@ function allLogits(llama: Llama, tokens: readonly number[], chunk: number): Floa
   const { vocabSize } = llama.config;
   const logits = new Float32Array(tokens.length * vocabSize);
   for (let position = 0; position < tokens.length; position += chunk) {
-    logits.set(forward(llama, tokens.slice(position, position + chunk), position, 0), position * vocabSize);
+    logits.set(
+      forward(llama, tokens.slice(position, position + chunk), position, { logitsFrom: 0 }),
+      position * vocabSize,
+    );
   }
   return logits;
 }

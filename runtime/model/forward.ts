@@ -1,5 +1,14 @@
+import { type OnLayer, showLayer } from "./layer-state.js";
 import type { Llama } from "./llama.js";
 import * as ops from "./ops.js";
+import { project } from "./project.js";
+
+export interface ForwardOptions {
+  /** Number of the first id whose logits are wanted. Default: the last one. */
+  readonly logitsFrom?: number | undefined;
+  /** Shown what the residual stream is after each layer. Default: nobody looks, which costs nothing. */
+  readonly onLayer?: OnLayer | undefined;
+}
 
 /**
  * The forward pass of Llama 2 (Touvron et al. 2023, arXiv:2307.09288) over ids at positions `position` and on; earlier positions
@@ -8,20 +17,21 @@ import * as ops from "./ops.js";
  *
  * Returns the logits f32[n - logitsFrom, vocabSize] of the ids from number `logitsFrom` on, by default of the last one only.
  * Throws RangeError for an id outside the vocabulary or positions outside the context, NumericError for keys or values that the cache's type cannot
- * hold, ThreadError when a thread is lost.
+ * hold, ThreadError when a thread is lost, and what `onLayer` throws.
  */
 export function forward(
   llama: Llama,
   ids: readonly number[],
   position: number,
-  logitsFrom = ids.length - 1,
+  { logitsFrom = ids.length - 1, onLayer }: ForwardOptions = {},
 ): Float32Array<ArrayBuffer> {
-  const { config, stages, embedding, head } = llama;
+  const { config, stages, embedding } = llama;
   const n = ids.length;
   if (n < 1 || n > llama.plan.batch) {
     throw new RangeError(`Cannot run forward: expected 1 to ${llama.plan.batch} ids at once, found ${n}`);
   }
 
+  let number = 0; // of the layer
   let x = stages[0]!.scratch(n).x; // [n, dim], the residual stream
   ops.embed(x, embedding, ids);
 
@@ -47,18 +57,12 @@ export function forward(
       ops.siluMul(s.gate, s.up);
       ops.matmul([s.delta], [layer.ffnDown], s.gate);
       ops.add(x, s.delta);
+
+      if (onLayer) showLayer(onLayer, llama, { number, keys: layer.keys, x, q: s.q, position });
+      number++;
     }
   }
 
   // logits = Woutput . norm(x), position by position: only those asked for
-  const logits = new Float32Array((n - logitsFrom) * config.vocabSize);
-  const s = head.scratch(n);
-  ops.hop(s.x, x);
-  for (let i = logitsFrom; i < n; i++) {
-    const xn = s.xn.rows(i, i + 1);
-    ops.rmsnorm(xn, s.x.rows(i, i + 1), head.norm, config.normEps);
-    ops.matmul([head.logits], [head.output], xn);
-    logits.set(head.logits.view(), (i - logitsFrom) * config.vocabSize);
-  }
-  return logits;
+  return project(llama, x.rows(logitsFrom, n).view());
 }

@@ -1,0 +1,27 @@
+import type { Llama } from "./llama.js";
+import * as ops from "./ops.js";
+
+/**
+ * logits[i] = Woutput . norm(x[i]);  x f32[n, dim], logits f32[n, vocabSize]
+ *
+ * The end of the forward pass. Of the residual stream after the last layer it makes the model's logits; of that after an earlier layer, what
+ * the model would say if it ended there: the logit lens (nostalgebraist 2020).
+ *
+ * Throws RangeError where x is no whole number of rows.
+ */
+export function project({ config, head }: Llama, x: Float32Array): Float32Array<ArrayBuffer> {
+  const { dim, vocabSize, normEps } = config;
+  const n = x.length / dim;
+  if (!Number.isInteger(n)) {
+    throw new RangeError(`Cannot project: expected rows of ${dim} floats, found ${x.length} floats`);
+  }
+  const logits = new Float32Array(n * vocabSize);
+  const { delta: row, xn } = head.scratch(1); // delta, since x may be the scratch of that name
+  for (let i = 0; i < n; i++) {
+    row.view().set(x.subarray(i * dim, (i + 1) * dim));
+    ops.rmsnorm(xn, row, head.norm, normEps);
+    ops.matmul([head.logits], [head.output], xn);
+    logits.set(head.logits.view(), i * vocabSize);
+  }
+  return logits;
+}
