@@ -2,21 +2,19 @@
 // paths between colons, and Chromium where it is.
 
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hasChromium, launchChromium } from "../test/chromium.js";
 import type { LogitsHash } from "./logits-hash.js";
 import { customShape } from "./shapes.js";
 import { serve } from "./static-server.js";
 import { vocabularyOf, writeSyntheticModel } from "./synthetic-model.js";
 
-const debiansChromium = "/usr/bin/chromium";
 const program = fileURLToPath(new URL("../dist/bench/determinism.js", import.meta.url));
 const types = ["Q4_0", "Q8_0", "Q4_K", "F16", "F32"] as const;
 
@@ -68,7 +66,7 @@ describe("logits of five types of weights with three types of cache", () => {
     }
   }, 500_000);
 
-  it.skipIf(!existsSync(debiansChromium))(
+  it.skipIf(!hasChromium)(
     "are Node's in Chromium, on a page with threads and an import map",
     async () => {
       const { hashes } = await reportOf(process.execPath);
@@ -98,10 +96,7 @@ async function hashesInChromium(): Promise<Record<string, LogitsHash[]>> {
       </script>`,
     folders: { repo, models: `${folder}/` },
   });
-  const browser = await chromium.launch({
-    executablePath: debiansChromium,
-    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-  });
+  const browser = await launchChromium();
   try {
     const page = await browser.newPage();
     await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);

@@ -12,6 +12,7 @@ export interface Site {
 }
 
 const types: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
   ".json": "application/json",
   ".wasm": "application/wasm",
