@@ -15,21 +15,37 @@ export function runNode(args: readonly string[], cwd: string): Promise<{ stdout:
 /** A folder of a user's: cria, as it is built, is among its packages, and the bundled model lies in it as model.gguf. */
 export interface ProgramFolder {
   readonly path: string;
-  /** Runs a module that is written there under a name. */
-  run(name: string, code: string): Promise<{ stdout: string; stderr: string }>;
+  write(name: string, text: string): Promise<void>;
+  /** Runs a module of the folder. */
+  run(name: string): Promise<{ stdout: string; stderr: string }>;
+  /** Compiles the folder's TypeScript; rejects with what is wrong with it. */
+  compile(): Promise<void>;
   remove(): Promise<void>;
 }
 
 export async function createProgramFolder(): Promise<ProgramFolder> {
   const path = await mkdtemp(join(tmpdir(), "cria-programs-"));
+  const write = (name: string, text: string) => writeFile(join(path, name), text);
   await mkdir(join(path, "node_modules"));
   await symlink(root, join(path, "node_modules", "cria"), "dir");
   await copyFile(join(root, "models/tiny.gguf"), join(path, "model.gguf"));
+  await write("package.json", JSON.stringify({ type: "module" }));
   return {
     path,
-    async run(name, code) {
-      await writeFile(join(path, name), code);
-      return runNode([name], path);
+    write,
+    run: (name) => runNode([name], path),
+    async compile() {
+      const compilerOptions = { noEmit: false, typeRoots: [join(root, "node_modules/@types")] };
+      const config = {
+        extends: join(root, "tsconfig.json"),
+        compilerOptions,
+        include: ["*.ts"],
+        exclude: [],
+      };
+      await write("tsconfig.json", JSON.stringify(config));
+      await runNode([join(root, "node_modules/typescript/bin/tsc")], path).catch((error) => {
+        throw new Error(error.stdout, { cause: error });
+      });
     },
     remove: () => rm(path, { recursive: true }),
   };

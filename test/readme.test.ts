@@ -11,13 +11,15 @@ it("the README's programs run as printed", async () => {
 
   const folder = await createProgramFolder();
   try {
-    const told = await folder.run("story.mjs", story!.code);
+    await folder.write("story.js", story!.code);
+    const told = await folder.run("story.js");
     expect(told.stdout.length).toBeGreaterThan(0);
     expect(told.stderr).toMatch(/tokens, ended by (length|stop), \d+ tokens\/s/);
 
     const opened = `import { readFileSync } from "node:fs";\nconst bytes = readFileSync("model.gguf");\n`;
     const check = `\nconsole.log(ids[0], text);`;
-    const tokenized = await folder.run("tokenize.mjs", opened + tokenize!.code + check);
+    await folder.write("tokenize.js", opened + tokenize!.code + check);
+    const tokenized = await folder.run("tokenize.js");
     expect(tokenized.stdout.trim()).toBe("1 Hello world");
   } finally {
     await folder.remove();
