@@ -3,10 +3,10 @@
 //
 //   node examples/logit-lens.mjs "The sun was" path/to/model.gguf
 
-import { load } from "cria";
+import { loadInThread } from "cria";
 
 const [prompt = "Once upon a time, there was a little", path = "tiny"] = process.argv.slice(2);
-const model = await load(path);
+const model = await loadInThread(path);
 const { tokenizer, config } = model;
 const ids = model.tokenize(prompt);
 

@@ -3,7 +3,7 @@
 //
 //   node examples/steer.mjs "One day, Tom went to the park." path/to/model.gguf
 
-import { load } from "cria";
+import { loadInThread } from "cria";
 
 const TOWARDS = "The boy was very sad";
 const AWAY_FROM = "The boy was very happy";
@@ -11,7 +11,7 @@ const AWAY_FROM = "The boy was very happy";
 const STRENGTH = 0.6;
 
 const [prompt = "One day, Tom went to the park.", path = "tiny"] = process.argv.slice(2);
-const model = await load(path);
+const model = await loadInThread(path);
 const { dim, nLayers } = model.config;
 const middle = (nLayers - 1) >> 1;
 
