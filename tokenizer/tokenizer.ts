@@ -70,6 +70,7 @@ export interface Tokenizer {
   readonly unk: number | undefined;
 }
 
+/** Decodes ids one by one, with the text so far kept in it. Made by `decoder()`. */
 export interface StreamDecoder {
   /**
    * The text that this id completes, possibly none: always whole characters, so that a character spread over several
@@ -82,6 +83,7 @@ export interface StreamDecoder {
   end(): string;
 }
 
+/** How to turn a text into ids. By default its pieces alone, the best ones. */
 export interface EncodeOptions {
   /** Put the bos id in front. */
   readonly bos?: boolean | undefined;
@@ -109,9 +111,12 @@ export interface EncodeOptions {
   readonly extra?: readonly ExtraOption[] | undefined;
 }
 
+/** A name of SentencePiece's extra options: what to do with the pieces of a text once they are found. */
 export type ExtraOption = "bos" | "eos" | "reverse" | "unk";
 
+/** A piece of an encoded text, and where it comes from. */
 export interface EncodedPiece {
+  /** Its number in the vocabulary. */
   readonly id: number;
   /** The piece as it stands in the vocabulary; for an unknown one what it stands for, once normalized. */
   readonly piece: string;
@@ -121,9 +126,11 @@ export interface EncodedPiece {
    * eos are 0, 0.
    */
   readonly begin: number;
+  /** Where it ends: the first unit that is no longer part of it. */
   readonly end: number;
 }
 
+/** How to draw one of the many ways to encode a text. */
 export interface SampleOptions {
   /** The same seed (32 bits of it) draws the same encoding. */
   readonly seed: number;
@@ -136,7 +143,9 @@ export interface SampleOptions {
   readonly nBest?: number | undefined;
 }
 
+/** One of the best ways to encode a text. */
 export interface NBestEncoding {
+  /** Its ids, without bos and eos. */
   readonly ids: readonly number[];
   /** The sum of the pieces' scores, in float32. */
   readonly score: number;
@@ -149,6 +158,7 @@ export interface NBestEncoding {
  */
 export type UnigramTies = "float64" | "float32";
 
+/** How to decode ids that come one by one. */
 export interface StreamOptions {
   /**
    * The ids continue a text, such as a model's answer to a prompt: the space of the first piece is kept. Otherwise it
@@ -157,11 +167,13 @@ export interface StreamOptions {
   readonly continues?: boolean | undefined;
 }
 
+/** How to turn ids into a text. */
 export interface DecodeOptions extends StreamOptions {
   /** Take the ids or pieces from the last to the first: SentencePiece's extra option for what was encoded so. */
   readonly reverse?: boolean | undefined;
 }
 
+/** How to open a vocabulary. By default it is followed as SentencePiece 0.1.97 does. */
 export interface OpenOptions {
   /** What to call the vocabulary in error messages, such as the file's name. */
   readonly name?: string | undefined;
@@ -196,12 +208,17 @@ export interface OpenOptions {
 export interface VocabularyData {
   /** `tokenizer.ggml.model`: "llama" is SentencePiece BPE. */
   readonly model: string;
+  /** The pieces as they stand in the vocabulary, by id. */
   readonly tokens: readonly string[];
+  /** How good each piece is, by id: of two merges the one with the higher score comes first. */
   readonly scores?: ArrayLike<number> | undefined;
   /** SentencePiece's piece types: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
   readonly types?: ArrayLike<number> | undefined;
+  /** Id that begins a text. Default: 1. */
   readonly bos?: number | undefined;
+  /** Id that ends a text. Default: 2. */
   readonly eos?: number | undefined;
+  /** Id of unknown characters. Default: 0. */
   readonly unk?: number | undefined;
   /** End of turn, in chat models. Checked, not used: it is the chat's business. */
   readonly eot?: number | undefined;
@@ -209,5 +226,6 @@ export interface VocabularyData {
   readonly addBos?: boolean | undefined;
   /** Whether the model wants eos at the end. Not used, likewise. */
   readonly addEos?: boolean | undefined;
+  /** Whether a space is put in front of a text. Default: true. */
   readonly addSpacePrefix?: boolean | undefined;
 }

@@ -12,8 +12,14 @@ import type { GenerateOptions, Writing } from "./model.js";
 /** A format by its name, or a Jinja template with what it is given beside the messages. */
 export type ChatFormatOption =
   | ChatFormatName
-  | { readonly template: string; readonly variables?: TemplateVariables | undefined };
+  | {
+      /** The Jinja template, as Hugging Face's tokenizer_config.json has it. */
+      readonly template: string;
+      /** What the template is given beside the messages. Default: nothing. */
+      readonly variables?: TemplateVariables | undefined;
+    };
 
+/** How `renderChat` writes a conversation down. */
 export interface RenderChatOptions {
   /** Default: the chat template of the model's file; where it has none, "llama2". */
   readonly format?: ChatFormatOption | undefined;
@@ -21,6 +27,7 @@ export interface RenderChatOptions {
   readonly addGenerationPrompt?: boolean | undefined;
 }
 
+/** How a conversation begins. */
 export interface ChatOptions {
   /** What the assistant is to know or to keep to. Default: nothing. */
   readonly system?: string | undefined;

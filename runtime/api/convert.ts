@@ -21,30 +21,42 @@ import { openSource, type SourceLike } from "./sources.js";
 /** The types that `convert` writes, by ggml's names. */
 export type ConvertType = Lowercase<QuantizedType>;
 
+/** How `convert` writes a model. */
 export interface ConvertOptions {
   /** What every matrix becomes, as far as its rows allow. Default: each keeps its type. */
   readonly type?: ConvertType | undefined;
   /** The vocabulary to write. Default: the model's own, or that of the tokenizer file beside it. */
   readonly tokenizer?: SourceLike | undefined;
   /** Told of bytes written, of all of the new file. */
-  readonly onProgress?: ((progress: { readonly loaded: number; readonly total: number }) => void) | undefined;
+  readonly onProgress?:
+    | ((progress: {
+        /** Bytes written so far. */
+        readonly loaded: number;
+        /** Bytes that the file will have. */
+        readonly total: number;
+      }) => void)
+    | undefined;
   /** Ends the conversion; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** What became of a tensor. */
 export interface ConvertedTensor {
+  /** GGUF's name, such as `blk.0.attn_q.weight`. */
   readonly name: string;
   /** Outermost dimension first. */
   readonly shape: readonly number[];
-  /** Types before and after, by ggml's names. */
+  /** The type it had, by ggml's name: "F16". */
   readonly from: string;
+  /** The type it has been written in. */
   readonly to: string;
   /** How far the new weights are from the old ones; undefined where they are the same bits, or wider ones. */
   readonly errors: WeightErrors | undefined;
 }
 
+/** What `convert` has written. */
 export interface Conversion {
+  /** In the order of the file. */
   readonly tensors: readonly ConvertedTensor[];
   /** The new file's size. */
   readonly bytes: number;

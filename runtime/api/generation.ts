@@ -9,6 +9,7 @@ export interface Part {
    * more part, with the last token again; where that ends within a character, as U+FFFD.
    */
   readonly text: string;
+  /** Its id. */
   readonly token: number;
   /**
    * With the option `logprobs`: the natural logarithm of the probability that the model gave the token, at temperature 1 and
@@ -19,6 +20,7 @@ export interface Part {
   readonly top?: readonly TokenLogprob[] | undefined;
 }
 
+/** A generation as a whole. */
 export interface GenerationResult {
   /** The continuation, without the prompt. */
   readonly text: string;
@@ -32,14 +34,20 @@ export interface GenerationResult {
   readonly endedBy: EndedBy;
   /** The stop string that ended the text, where one did. It is not part of the text. */
   readonly stopString?: string | undefined;
+  /** How many tokens there were. */
   readonly usage: {
+    /** Tokens of the prompt, those that were known included. */
     readonly promptTokens: number;
+    /** Tokens that were generated. */
     readonly completionTokens: number;
+    /** Both together. */
     readonly totalTokens: number;
     /** Tokens of the prompt that were not computed, since they began a text that came before. */
     readonly cachedTokens: number;
   };
+  /** The seed that gives this text again, with the same model, prompt and options. */
   readonly seed: number;
+  /** How long it took, and how fast that is. */
   readonly timings: {
     /** From the start to the first token, in milliseconds of computing. */
     readonly promptMs: number;

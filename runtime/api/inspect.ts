@@ -6,12 +6,15 @@ import { openSource, type SourceLike } from "./sources.js";
 
 /** What a model file says of itself. */
 export interface Inspection {
+  /** The file's format and version: "GGUF v3". */
   readonly format: string;
   /** As the file names it; "unknown" where a GGUF names none. */
   readonly architecture: string;
   /** Undefined for a file that does not run. */
   readonly config: ModelConfig | undefined;
+  /** What the file says beside that, by its own keys. Empty for formats that have none. */
   readonly metadata: ReadonlyMap<string, MetadataValue>;
+  /** In the order of the file. */
   readonly tensors: readonly InspectedTensor[];
   /** Weights in all tensors. */
   readonly parameters: number;
@@ -21,11 +24,15 @@ export interface Inspection {
   readonly problem: string | undefined;
 }
 
+/** A tensor of a model file. */
 export interface InspectedTensor {
+  /** GGUF's name, such as `blk.0.attn_q.weight`, whatever the format. */
   readonly name: string;
   /** Outermost dimension first. */
   readonly shape: readonly number[];
+  /** The type of its numbers in the file, by ggml's name: "Q4_K". */
   readonly type: string;
+  /** What it takes in the file. */
   readonly bytes: number;
 }
 

@@ -12,6 +12,7 @@ import { createModel, type Model } from "./model.js";
 import { modelTokenizer } from "./open-model-tokenizer.js";
 import { openSource, type SourceLike } from "./sources.js";
 
+/** How a model is loaded. All of them may be left out. */
 export interface LoadOptions {
   /** Positions that a text may have, prompt included. Default: the model's own context, 4096 at most. */
   readonly contextLength?: number | undefined;
@@ -37,6 +38,7 @@ export interface LoadOptions {
   readonly quantize?: "q8_0" | "q4_0" | undefined;
   /** The kernels to use. Default: the fastest that the engine runs exactly. */
   readonly build?: Build | undefined;
+  /** Told after each tensor how many bytes of weights have been read. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Ends the loading; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;

@@ -27,8 +27,9 @@ import {
   generationResult,
   type Part,
 } from "./generation.js";
-import { createSession, type Session, type SessionModel } from "./session.js";
+import { createSession, type Session, type SessionCallOptions, type SessionModel } from "./session.js";
 
+/** How a text is continued: how its tokens are chosen, when it ends, and what is told of it. */
 export interface GenerateOptions extends SamplerOptions {
   /** Most tokens to generate. Default: as many as the context holds. */
   readonly maxTokens?: number | undefined;
@@ -59,6 +60,7 @@ export interface GenerateOptions extends SamplerOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Which logits are wanted. */
 export interface LogitsOptions {
   /** Number of the first id whose logits are wanted. Default: the last one. */
   readonly from?: number | undefined;
@@ -68,9 +70,18 @@ export interface LogitsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What goes on beside the scoring of a text. */
 export interface PerplexityOptions {
   /** Told after each window how many of the text's tokens have been scored. */
-  readonly onProgress?: ((progress: { readonly loaded: number; readonly total: number }) => void) | undefined;
+  readonly onProgress?:
+    | ((progress: {
+        /** Tokens scored so far. */
+        readonly loaded: number;
+        /** Tokens of the text. */
+        readonly total: number;
+      }) => void)
+    | undefined;
+  /** Ends the scoring within a step; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -80,7 +91,9 @@ export interface Perplexity {
   readonly bitsPerByte: number;
   /** e to the mean surprise of a token, in nats: comparable between models with the same vocabulary. */
   readonly perplexity: number;
+  /** Tokens of the text, bos not counted. */
   readonly tokens: number;
+  /** Bytes of the text in UTF-8. */
   readonly bytes: number;
 }
 
@@ -89,6 +102,7 @@ export interface Perplexity {
  * begun, and one whose reader pauses gives way to those that wait. What is known of a text's beginning is not computed again.
  */
 export interface Model extends EngineFacts {
+  /** The model's sizes. */
   readonly config: ModelConfig;
   /** Positions that one text may have, prompt included. */
   readonly contextLength: number;
@@ -127,7 +141,7 @@ export interface Model extends EngineFacts {
    * A session as it was saved. Rejects with a SnapshotError for bytes that are no snapshot, a damaged one, or one of another model,
    * other weights, another type of cache or a longer context.
    */
-  restore(snapshot: Uint8Array, options?: { readonly signal?: AbortSignal | undefined }): Promise<Session>;
+  restore(snapshot: Uint8Array, options?: SessionCallOptions): Promise<Session>;
   /** Begins a conversation. Throws a TypeError for wrong options, a ModelError where there is no tokenizer. */
   chat(options?: ChatOptions): Chat;
   /** Logits f32[vocabSize] of one position after the other: those of the token that follows it. Errors as in generate. */
@@ -143,6 +157,7 @@ export interface Model extends EngineFacts {
   perplexity(text: string | Uint8Array, options?: PerplexityOptions): Promise<Perplexity>;
   /** Frees the memory. What is under way rejects at its next step, what waits for its turn at once. */
   dispose(): Promise<void>;
+  /** dispose(), for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

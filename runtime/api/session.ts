@@ -3,6 +3,7 @@ import type { Engine } from "../engine/engine.js";
 import { createGeneration, type Generation, type GenerationResult, type Part } from "./generation.js";
 import type { GenerateOptions, Writing } from "./model.js";
 
+/** What calls of a session take that have no options of their own. */
 export interface SessionCallOptions {
   /** Ends the call within a step; it rejects with the signal's reason, and the session is as before. */
   readonly signal?: AbortSignal | undefined;

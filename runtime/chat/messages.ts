@@ -3,7 +3,9 @@ import { ChatError } from "../errors.js";
 
 /** One message of a conversation, in OpenAI's shape. */
 export interface ChatMessage {
+  /** Who says it. A system message comes first, where there is one. */
   readonly role: "system" | "user" | "assistant";
+  /** What is said, plain text: nothing in it becomes a control token. */
   readonly content: string;
 }
 

@@ -25,11 +25,17 @@ import { createTurns } from "./turns.js";
 
 /** What there is to know about a model in memory. */
 export interface EngineFacts {
+  /** The model's sizes. */
   readonly config: ModelConfig;
+  /** Positions that one text may have. */
   readonly contextLength: number;
+  /** How keys and values are kept. */
   readonly cacheType: CacheType;
+  /** The kernels in use. */
   readonly build: Build;
+  /** Threads that compute. */
   readonly threads: number;
+  /** The types that the matrices are packed to, those with the most bytes first. */
   readonly layout: string;
 }
 

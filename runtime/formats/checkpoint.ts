@@ -7,6 +7,7 @@ export interface ModelConfig {
   readonly dim: number;
   /** Width of the feed-forward layer. */
   readonly hiddenDim: number;
+  /** Transformer blocks. */
   readonly nLayers: number;
   /** Query heads. */
   readonly nHeads: number;
@@ -22,6 +23,7 @@ export interface ModelConfig {
   readonly ropeBase: number;
   /** Epsilon of RMSNorm. */
   readonly normEps: number;
+  /** Tokens, and so logits: ids run from 0 to vocabSize - 1. */
   readonly vocabSize: number;
   /** Positions the model was trained on. */
   readonly contextLength: number;

@@ -4,6 +4,7 @@ import { ggmlTypeNamed } from "./ggml-types.js";
 /** The types that weights can be written in. */
 export const quantizedTypes = ["F16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"] as const;
 
+/** ggml's name of such a type. */
 export type QuantizedType = (typeof quantizedTypes)[number];
 
 /**

@@ -12,6 +12,7 @@ import { FIRST_PAGE_BYTES, inflateModule, instantiateKernels, type Kernels } fro
  *   relaxed16  with its dot summed in 16 bits: for x86 without AVX-VNNI, where the other dot is five instructions
  */
 export const builds = ["simd", "relaxed", "relaxed16"] as const;
+/** A build of the kernels: see `builds`. */
 export type Build = (typeof builds)[number];
 
 export interface ChosenBuild {

@@ -46,10 +46,13 @@ export function bindLayer(stage: Stage, slots: LayerSlots): Layer {
   };
 }
 
+/** How far a model is loaded: told after each tensor. */
 export interface Progress {
-  /** Bytes of weights read so far, and in all. */
+  /** Bytes of weights read so far. */
   readonly loaded: number;
+  /** Bytes of all weights, as the file has them. */
   readonly total: number;
+  /** What is being read. */
   readonly phase: "weights";
 }
 

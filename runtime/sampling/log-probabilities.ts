@@ -4,7 +4,9 @@ import { topK } from "./top-k.js";
 
 /** A token and the natural logarithm of its probability. */
 export interface TokenLogprob {
+  /** Its id. */
   readonly token: number;
+  /** 0 at most; in nats. */
   readonly logprob: number;
 }
 

@@ -6,7 +6,12 @@ import { checkCount, checkNames, checkOption, described } from "../check-options
  */
 export type CustomSampler = (
   logits: Float32Array,
-  context: { readonly tokens: readonly number[]; readonly random: () => number },
+  context: {
+    /** All ids so far, the prompt's included. */
+    readonly tokens: readonly number[];
+    /** The next of the seed's numbers, in [0, 1). */
+    readonly random: () => number;
+  },
 ) => number;
 
 /**
@@ -39,13 +44,25 @@ export interface SamplerOptions {
    * least likely are left out. Default: never.
    */
   readonly xtc?:
-    | { readonly probability?: number | undefined; readonly threshold?: number | undefined }
+    | {
+        /** How often it happens, 0 to 1. Default 0.5. */
+        readonly probability?: number | undefined;
+        /** Probability from which a token counts as a top choice; more than 0, 1 at most. Default 0.1. */
+        readonly threshold?: number | undefined;
+      }
     | undefined;
   /**
    * Lets the limit on a token's surprise follow the text, so that the mean surprise nears `tau` bits (default 5) at the rate `eta`
    * (default 0.1): Mirostat 2.0. In place of the steps from topNSigma to xtc, after the temperature.
    */
-  readonly mirostat?: { readonly tau?: number | undefined; readonly eta?: number | undefined } | undefined;
+  readonly mirostat?:
+    | {
+        /** The mean surprise to come near, in bits, 0 or more. Default 5. */
+        readonly tau?: number | undefined;
+        /** How fast the limit follows, 0 or more. Default 0.1. */
+        readonly eta?: number | undefined;
+      }
+    | undefined;
   /** Divides the logits above 0, and multiplies those below, of tokens within penaltyLastN. Above 1 discourages. Default 1. */
   readonly repetitionPenalty?: number | undefined;
   /** Taken off a token's logit for each time that it occurs within penaltyLastN. Default 0. */
@@ -62,10 +79,15 @@ export interface SamplerOptions {
    */
   readonly dry?:
     | {
+        /** How much a repetition of allowedLength tokens is discouraged, in logits, 0 or more. Default 0.8. */
         readonly multiplier?: number | undefined;
+        /** The factor for each token more, 1 or more. Default 1.75. */
         readonly base?: number | undefined;
+        /** Repetitions shorter than this are not looked at; in tokens, 1 or more. Default 2. */
         readonly allowedLength?: number | undefined;
+        /** Tokens to look at, from the last one back. Default: all. */
         readonly lastN?: number | undefined;
+        /** Texts beyond which no repetition counts. Default: line feed, colon, double quote, asterisk. */
         readonly sequenceBreakers?: readonly string[] | undefined;
       }
     | undefined;
