@@ -258,6 +258,34 @@ describe("chat()", () => {
     expect([text, endedBy]).toEqual(["ok", "stopString"]);
   });
 
+  it("computes the new turn only, also when another chat has been at work in between", async () => {
+    const model = await load(gguf);
+    const [chat, other] = [model.chat(), model.chat()];
+    const first = await chat.send("ab", short);
+    await other.send("ef", short);
+    const { usage, promptTokens } = await chat.send("cd", short);
+    // all that has been fed: the last token that was written has not
+    expect(usage.cachedTokens).toBe(first.promptTokens.length + first.tokens.length - 1);
+    expect(usage.cachedTokens).toBeLessThan(promptTokens.length);
+  });
+
+  it("leaves the oldest turns out when the context is full, if asked to, and keeps the system message", async () => {
+    const model = await load(gguf, { contextLength: 100 });
+    const chat = model.chat({ system: "Be brief.", format: "zephyr" });
+    const options = { ...short, contextFull: "shift" } as const;
+    for (let turn = 0; turn < 6; turn++) {
+      const { promptTokens, tokens } = await chat.send(`turn ${turn}`, options);
+      expect(promptTokens.length + tokens.length).toBeLessThanOrEqual(100);
+    }
+    expect(chat.messages.length).toBe(13);
+    const told = model.tokenizer.decode((await chat.send("last", options)).promptTokens, { continues: true });
+    expect(told).toContain("Be brief.");
+    expect(told).toContain("last");
+    expect(told).not.toContain("turn 0");
+    const strict = model.chat({ system: "Be brief.", format: "zephyr", messages: chat.messages.slice(1) });
+    await expect(strict.send("more", short)).rejects.toThrow(ContextError);
+  });
+
   it("goes on with the messages of another chat, and forgets all but the system message", async () => {
     const model = await load(gguf);
     const chat = model.chat({ system: "Be brief." });

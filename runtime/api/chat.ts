@@ -46,6 +46,9 @@ export interface Chat {
    * answer belongs to the conversation when it has ended; of one that is aborted or left early, what has been written of it. When
    * nothing has been written yet the conversation is as before.
    *
+   * What has been computed of the conversation is not computed again. When the context is full, `contextFull: "shift"` leaves the oldest
+   * turns out of what the model is told, and keeps the system message; an answer that fills the context by itself ends there.
+   *
    * Throws as generate does, and when the answer before is still on its way; a ChatError for an empty message or a template that
    * fails.
    */
@@ -66,6 +69,9 @@ export interface ChatModel {
   /** Checks the options, and gives what starts a generation. */
   readonly start: (options: GenerateOptions) => (writing: Writing) => Generation;
 }
+
+/** With contextFull "shift": part of the context that is kept free for an answer, unless maxTokens says less. */
+const ROOM_FOR_ANSWER = 1 / 4;
 
 /** Stands for an answer while what comes after it is rendered: the last code point for private use. */
 const sentinel = "\u{10fffd}";
@@ -95,21 +101,36 @@ export function createChat(model: ChatModel, owner: Owner, options: ChatOptions 
   let messages: readonly ChatMessage[] = [...first, ...before.slice(opening.length)];
   /** The ids of all messages as they were fed and written, where these are just what the format would have. */
   let history: readonly number[] | undefined;
+  /** So many of the messages after the first ones are no longer told to the model. */
+  let leftOut = 0;
   let isAnswering = false;
 
   /** The ids to go on from: those of the history, and what the format puts between it and the next answer. */
-  async function promptIds(): Promise<readonly number[]> {
+  async function promptIds({ contextFull, maxTokens }: GenerateOptions): Promise<readonly number[]> {
     const format = await formatOf(asked, model.template);
     const tail = history && (await tailAfterAnswer(format));
-    if (history && tail) return [...history, ...encoder.encode(tail)];
-    return withBos(encoder.encode(render(format, messages, encoder, true)), model.bosInFront);
+    let ids =
+      history && tail
+        ? [...history, ...encoder.encode(tail)]
+        : withBos(encoder.encode(render(format, told(), encoder, true)), model.bosInFront);
+    if (contextFull !== "shift") return ids;
+    const room = Math.min(maxTokens ?? Number.POSITIVE_INFINITY, model.contextLength * ROOM_FOR_ANSWER);
+    // the last message is what is to be answered, and the turn before it the oldest that can go
+    while (ids.length + room > model.contextLength && told().length - first.length > 2) {
+      leftOut += 2;
+      ids = withBos(encoder.encode(render(format, told(), encoder, true)), model.bosInFront);
+    }
+    return ids;
   }
+
+  /** What the model is told: the first messages, and those that are not left out. */
+  const told = () => [...messages.slice(0, first.length), ...messages.slice(first.length + leftOut)];
 
   /** What is rendered after the last answer; undefined where that cannot be told. */
   async function tailAfterAnswer(format: ChatFormat): Promise<ChatPiece[] | undefined> {
-    if (messages.some(({ content }) => content.includes(sentinel))) return undefined;
-    const marked = messages.map((message, i) =>
-      i === messages.length - 2 ? { ...message, content: sentinel } : message,
+    if (told().some(({ content }) => content.includes(sentinel))) return undefined;
+    const marked = told().map((message, i, all) =>
+      i === all.length - 2 ? { ...message, content: sentinel } : message,
     );
     return piecesAfterSentinel(render(format, marked, encoder, true));
   }
@@ -151,14 +172,18 @@ export function createChat(model: ChatModel, owner: Owner, options: ChatOptions 
     send(text, options = {}) {
       checkOption("send", "the message", text, "a text", typeof text === "string");
       if (text.trim() === "") throw new ChatError("Cannot send: expected a message, found an empty one");
-      const start = model.start(withStop(options, endOfTurn(asked, model.template, encoder)));
-      const generation = start({ owner, prompt: promptIds });
+      // turns make room, not tokens: an answer that fills what is left of the context ends there
+      const { contextFull } = options;
+      const room = contextFull === "shift" ? { ...options, contextFull: "stop" as const } : options;
+      const start = model.start(withStop(room, endOfTurn(asked, model.template, encoder)));
+      const generation = start({ owner, prompt: () => promptIds(options) });
       return createGeneration(() => answer(text, generation));
     },
     reset() {
       if (isAnswering) throw new Error("Cannot reset: expected no answer on its way, found one");
       messages = first;
       history = undefined;
+      leftOut = 0;
     },
   };
 }
