@@ -1,4 +1,4 @@
-import { checkCount, checkNames } from "../check-options.js";
+import { checkCount, checkNames, checkOption } from "../check-options.js";
 import { createEngine, type Engine } from "../engine/engine.js";
 import { type ModelData, openModel } from "../engine/open-model.js";
 import { checkThreads } from "../engine/threads.js";
@@ -39,6 +39,11 @@ export interface LoadOptions {
   /** The kernels to use. Default: the fastest that the engine runs exactly. */
   readonly build?: Build | undefined;
   /** Told after each tensor how many bytes of weights have been read. */
+  /**
+   * The address of the workers' script, for pages that may not load it from where this package is: `cria/worker`, as a module of its own or
+   * bundled. Default: the package's own scripts.
+   */
+  readonly workerUrl?: string | URL | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Ends the loading; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -51,6 +56,7 @@ const optionNames = [
   "tokenizer",
   "quantize",
   "build",
+  "workerUrl",
   "onProgress",
   "signal",
 ] as const satisfies readonly (keyof LoadOptions)[];
@@ -70,13 +76,14 @@ export async function load(from: SourceLike = "tiny", options: LoadOptions = {})
   try {
     return await loadInWorker(from, options);
   } catch (error) {
-    if (error instanceof NoWorkerError) return loadInThread(from, options);
+    // a script that was asked for by name has to be right
+    if (error instanceof NoWorkerError && options.workerUrl === undefined) return loadInThread(from, options);
     throw error;
   }
 }
 
 async function loadInWorker(from: SourceLike, options: LoadOptions): Promise<Model> {
-  const { tokenizer, onProgress, signal, ...rest } = options;
+  const { tokenizer, workerUrl, onProgress, signal, ...rest } = options;
   signal?.throwIfAborted();
   const files = new SourceMessages();
   try {
@@ -84,7 +91,7 @@ async function loadInWorker(from: SourceLike, options: LoadOptions): Promise<Mod
       model: await files.add(from),
       tokenizer: tokenizer === undefined ? undefined : await files.add(tokenizer),
       owners: files.owners,
-      options: rest,
+      options: { ...rest, workerUrl: workerUrl && String(workerUrl) },
       onProgress,
       signal,
     });
@@ -165,7 +172,9 @@ function checkLoadOptions(options: LoadOptions): void {
   checkNames("load", options, optionNames);
   checkCount("load", "contextLength", options.contextLength, 1);
   checkThreads(options.threads);
-  const { cacheType, build, quantize } = options;
+  const { cacheType, build, quantize, workerUrl } = options;
+  const isAddress = workerUrl === undefined || typeof workerUrl === "string" || workerUrl instanceof URL;
+  checkOption("load", "workerUrl", workerUrl, "an address", isAddress);
   if (cacheType !== undefined && !cacheTypes.includes(cacheType)) {
     throw new TypeError(`Cannot load: expected cacheType to be f32, f16 or q8_0, found ${String(cacheType)}`);
   }

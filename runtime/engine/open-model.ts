@@ -9,7 +9,7 @@ import { threadsFor } from "./threads.js";
 import { readTokenizerData, readTokenizersBeside, type TokenizerData } from "./tokenizer-data.js";
 
 export interface OpenModelOptions
-  extends Pick<LlamaOptions, "cacheType" | "build" | "onProgress" | "signal" | "interrupt"> {
+  extends Pick<LlamaOptions, "cacheType" | "build" | "workerUrl" | "onProgress" | "signal" | "interrupt"> {
   readonly contextLength?: number | undefined;
   readonly threads?: number | undefined;
   readonly quantize?: "q8_0" | "q4_0" | undefined;

@@ -44,6 +44,8 @@ export interface LlamaOptions extends PlanOptions, ReadOptions {
   readonly build?: Build | undefined;
   /** Whether a model that was to have several threads computes with one where the engine refuses them. Default false: it is an error. */
   readonly threadsOptional?: boolean | undefined;
+  /** The script that the threads run; default: this package's. */
+  readonly workerUrl?: string | URL | undefined;
   /** Called before each job of a pass; what it throws ends the pass, and the model can go on with another one. */
   readonly interrupt?: (() => void) | undefined;
   /** A module to use instead of a shipped build; the tests pass the debug build. */
@@ -66,7 +68,9 @@ export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): 
   options.signal?.throwIfAborted();
 
   const memories = plan.stages.map((stagePlan) => allocateStage(stagePlan, shared));
-  const crew = shared ? await startCrew({ threads, module, memories }, options) : undefined;
+  const crew = shared
+    ? await startCrew({ threads, module, memories, workerUrl: options.workerUrl }, options)
+    : undefined;
   try {
     const stages: Stage[] = [];
     for (const [i, stagePlan] of plan.stages.entries()) {

@@ -11,6 +11,8 @@ export interface CrewOptions {
   /** The kernels for shared memories. */
   readonly module: WebAssembly.Module;
   readonly memories: readonly WebAssembly.Memory[];
+  /** The workers' script; default: this package's. */
+  readonly workerUrl?: string | URL | undefined;
 }
 
 export interface WorkerCrew extends Crew {
@@ -35,7 +37,7 @@ const START_MS = 30_000;
  * Threads on shared memories. The workers take part as soon as they have started; until then, and whenever they sleep, the
  * leader computes all alone.
  */
-export async function createCrew({ threads, module, memories }: CrewOptions): Promise<WorkerCrew> {
+export async function createCrew({ threads, module, memories, workerUrl }: CrewOptions): Promise<WorkerCrew> {
   const stages: (readonly JobFunction[])[] = [];
   for (const memory of memories) stages.push(bindJobs(await instantiateKernels(module, memory)));
   const slot = new JobSlot();
@@ -60,7 +62,8 @@ export async function createCrew({ threads, module, memories }: CrewOptions): Pr
         resolve();
       };
       try {
-        workers.push(startWorker({ module, memories, slot: slot.buffer, thread }, { ready, gone }));
+        const orders = { kind: "compute", module, memories, slot: slot.buffer, thread } as const;
+        workers.push(startWorker(orders, { ready, gone }, workerUrl));
       } catch (error) {
         gone(`could not be started: ${error instanceof Error ? error.message : String(error)}`);
       }

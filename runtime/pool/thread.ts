@@ -22,7 +22,7 @@ export interface ThreadEvents<Message> {
  * Throws what the engine throws where workers are refused.
  */
 export function startThread<Message>(
-  script: URL,
+  script: string | URL,
   inBrowser: () => Worker,
   events: ThreadEvents<Message>,
 ): Thread {
@@ -32,11 +32,12 @@ export function startThread<Message>(
 
 function nodeThread<Message>(
   { Worker }: typeof import("node:worker_threads"),
-  script: URL,
+  script: string | URL,
   events: ThreadEvents<Message>,
 ): Thread {
   // none of the process's arguments, which may be meant for its main thread, such as --eval's
-  const worker = new Worker(script, { execArgv: [] });
+  const address = String(script);
+  const worker = new Worker(address.startsWith("file:") ? new URL(address) : address, { execArgv: [] });
   worker.on("message", events.message);
   worker.on("error", (error) => events.gone(`failed: ${error.message}`));
   const gone = new Promise<void>((resolve) => {
@@ -90,15 +91,15 @@ function browserThread<Message>(worker: Worker, events: ThreadEvents<Message>): 
 const endedMessage = "ended";
 
 /** The thread's own side. */
-export interface OwnThread<Message> {
+export interface OwnThread {
   send(message: unknown, transfer?: readonly ArrayBuffer[]): void;
   /** Takes messages from now on; the second function is told of one that could not be read. */
-  receive(onMessage: (message: Message) => void, onUnreadable: () => void): void;
+  receive(onMessage: (message: unknown) => void, onUnreadable: () => void): void;
   /** Says that it has ended, and takes no more messages. */
   end(): void;
 }
 
-export function ownThread<Message>(): OwnThread<Message> {
+export function ownThread(): OwnThread {
   const parent = globalThis.process?.getBuiltinModule?.("node:worker_threads").parentPort;
   const scope = globalThis as unknown as DedicatedWorkerScope;
   return {
@@ -106,7 +107,7 @@ export function ownThread<Message>(): OwnThread<Message> {
     receive(onMessage, onUnreadable) {
       if (parent) parent.on("message", onMessage).on("messageerror", onUnreadable);
       else {
-        scope.addEventListener("message", ({ data }) => onMessage(data as Message));
+        scope.addEventListener("message", ({ data }) => onMessage(data));
         scope.addEventListener("messageerror", onUnreadable);
       }
     },

@@ -2,6 +2,7 @@ import { startThread } from "./thread.js";
 
 /** What a worker is told at its start. */
 export interface WorkerOrders {
+  readonly kind: "compute";
   readonly module: WebAssembly.Module;
   /** The stages'. */
   readonly memories: readonly WebAssembly.Memory[];
@@ -32,11 +33,20 @@ const here = import.meta.url;
 /**
  * Starts crew-worker.js with its orders, in Node or a browser. In Node it does not keep the process alive once it is ready.
  * Throws what the engine throws where workers are refused.
+ *
+ * @param script one that does the same, in place of crew-worker.js
  */
-export function startWorker(orders: WorkerOrders, events: WorkerEvents): WorkerThread {
+export function startWorker(
+  orders: WorkerOrders,
+  events: WorkerEvents,
+  script: string | URL | undefined,
+): WorkerThread {
   const thread = startThread<WorkerMessage>(
-    new URL("./crew-worker.js", here),
-    () => new Worker(new URL("./crew-worker.js", import.meta.url), { type: "module" }),
+    script ?? new URL("./crew-worker.js", here),
+    () =>
+      script === undefined
+        ? new Worker(new URL("./crew-worker.js", import.meta.url), { type: "module" })
+        : new Worker(script, { type: "module" }),
     {
       message(message) {
         thread.keepAlive(false);

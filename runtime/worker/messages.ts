@@ -20,7 +20,9 @@ export interface OpenMessage {
   readonly kind: "open";
   readonly model: SourceMessage;
   readonly tokenizer: SourceMessage | undefined;
-  readonly options: Omit<OpenModelOptions, "onProgress" | "signal" | "interrupt">;
+  readonly options: Omit<OpenModelOptions, "workerUrl" | "onProgress" | "signal" | "interrupt"> & {
+    readonly workerUrl?: string | undefined;
+  };
   /** Words of 32 bits in which the owner writes the numbers of calls that are to end; see `isEnded`. */
   readonly ended: SharedArrayBuffer | undefined;
 }

@@ -8,7 +8,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { checkpointToGguf, plainVocabulary } from "../../test/write-gguf.js";
 import { load, loadInThread } from "../api/load.js";
-import { ContextError, FormatError } from "../errors.js";
+import { ContextError, FormatError, ThreadError } from "../errors.js";
 import { errorMessage, errorOf } from "./errors.js";
 
 const config = smallConfig({ vocabSize: 320, contextLength: 64 });
@@ -99,6 +99,17 @@ describe("a model in a worker", () => {
     await expect(load(source)).rejects.toBe(reason);
     await expect(load("/nowhere.gguf")).rejects.toMatchObject({ code: "ENOENT", path: "/nowhere.gguf" });
     await model.dispose();
+  });
+
+  it("runs in a script of the caller's, with its threads", async () => {
+    const workerUrl = new URL("../../dist/runtime/worker/worker.js", import.meta.url);
+    const model = await load(slow, { threads: 2, workerUrl });
+    expect([model.inThread, model.threads]).toEqual([false, 2]);
+    const expected = await (await loadInThread(slow)).generate([5, 6], { seed: 1, maxTokens: 4 });
+    expect((await model.generate([5, 6], { seed: 1, maxTokens: 4 })).tokens).toEqual(expected.tokens);
+    await model.dispose();
+    await expect(load(gguf, { workerUrl: "/nowhere.mjs" })).rejects.toThrow(ThreadError);
+    await expect(load(gguf, { workerUrl: 5 as never })).rejects.toThrow(/workerUrl.*5/);
   });
 
   it("leaves the caller's bytes to the caller", async () => {

@@ -60,7 +60,6 @@ export async function openWorkerEngine(
   const shared = canShareMemory() ? new SharedArrayBuffer(4 * ENDED_WORDS) : undefined;
   const owner = new Owner(options, shared);
   try {
-    await owner.started;
     owner.post({
       kind: "open",
       model: options.model,
@@ -68,6 +67,7 @@ export async function openWorkerEngine(
       options: options.options,
       ended: shared,
     });
+    await owner.started;
     const { facts, data } = await owner.opened;
     return { engine: createWorkerEngine(owner, facts), data };
   } catch (error) {
@@ -143,9 +143,13 @@ class Owner {
       disposed: disposed.resolve,
     };
     try {
+      const { workerUrl: script } = options.options;
       this.#thread = startThread<WorkersMessage>(
-        new URL("./engine-worker.js", here),
-        () => new Worker(new URL("./engine-worker.js", import.meta.url), { type: "module" }),
+        script ?? new URL("./engine-worker.js", here),
+        () =>
+          script === undefined
+            ? new Worker(new URL("./engine-worker.js", import.meta.url), { type: "module" })
+            : new Worker(script, { type: "module" }),
         { message: (message) => this.#receive(message), gone },
       );
     } catch (error) {
