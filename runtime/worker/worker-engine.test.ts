@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
+import { writeSyntheticModel } from "../../bench/synthetic-model.js";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { checkpointToGguf, plainVocabulary } from "../../test/write-gguf.js";
 import { load, loadInThread } from "../api/load.js";
@@ -13,18 +14,21 @@ import { errorMessage, errorOf } from "./errors.js";
 
 const config = smallConfig({ vocabSize: 320, contextLength: 64 });
 const gguf = await checkpointToGguf(randomCheckpoint({ config, type: "F32", seed: 4 }), plainVocabulary(320));
-/** Takes a second or so for a thousand tokens. */
-const slowConfig = smallConfig({
-  vocabSize: 320,
-  contextLength: 2048,
-  dim: 512,
-  hiddenDim: 1536,
-  nLayers: 8,
+const folder = await mkdtemp(join(tmpdir(), "cria-worker-"));
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Takes half a second or so for a thousand tokens. */
+const slow = join(folder, "slow.gguf");
+writeSyntheticModel(slow, {
+  name: "slow",
+  shape: {
+    config: smallConfig({ vocabSize: 320, contextLength: 2048, dim: 512, hiddenDim: 1536, nLayers: 8 }),
+    tied: false,
+  },
+  type: "Q8_0",
+  vocabulary: plainVocabulary(320),
+  seed: 1,
 });
-const slow = await checkpointToGguf(
-  randomCheckpoint({ config: slowConfig, type: "F16", seed: 1 }),
-  plainVocabulary(320),
-);
 const thousand = Array.from({ length: 1000 }, (_, i) => 3 + (i % 300));
 
 const osThreads = () => readdirSync("/proc/self/task").length;
@@ -198,12 +202,13 @@ describe("a model in a worker", () => {
       const abort = new AbortController();
       const reason = new Error("enough");
       setTimeout(() => abort.abort(reason), delay);
+      const bytes = readFileSync(slow);
       const source = {
         name: "slow",
-        size: slow.length,
+        size: bytes.length,
         async read(start: number, end: number) {
           await new Promise((resolve) => setTimeout(resolve, 5));
-          return slow.subarray(start, end);
+          return bytes.subarray(start, end);
         },
       };
       await expect(load(source, { signal: abort.signal, threads: 2 })).rejects.toBe(reason);
@@ -212,9 +217,7 @@ describe("a model in a worker", () => {
   });
 });
 
-describe("a program with a model in a worker", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "cria-worker-"));
-  afterAll(() => rm(folder, { recursive: true }));
+describe("a program with a model in a worker", () => {
   writeFileSync(join(folder, "model.gguf"), gguf);
   const index = new URL("../../dist/runtime/index.js", import.meta.url).href;
   const run = async (body: string, args: readonly string[] = []) => {
