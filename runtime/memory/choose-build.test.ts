@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { chooseBuild } from "./choose-build.js";
 
 const compiled = fileURLToPath(new URL("../../dist/runtime/memory/choose-build.js", import.meta.url));
@@ -42,3 +42,26 @@ it.skipIf(process.versions.node.startsWith("20.") || process.arch !== "x64" || !
     expect(await chosenWith("--no-enable-avx-vnni")).toBe("relaxed16");
   },
 );
+
+describe("an engine that cannot run the kernels is told what it lacks:", () => {
+  /** The message that a Node of its own fails with. */
+  async function refusalWith(...flags: string[]): Promise<string> {
+    const program = `import(${JSON.stringify(compiled)}).then(({ chooseBuild }) => chooseBuild()).catch(({ name, message }) => console.log(name + ": " + message))`;
+    const { stdout } = await promisify(execFile)(process.execPath, [...flags, "-e", program]);
+    return stdout.trim();
+  }
+
+  // V8 has SIMD on processors with SSE 4.1 only
+  it.skipIf(process.arch !== "x64")("SIMD", async () => {
+    const flags = ["ssse3", "sse4-1", "avx", "avx2"].map((feature) => `--no-enable-${feature}`);
+    expect(await refusalWith(...flags)).toBe(
+      "UnsupportedError: Cannot run the simd kernels: expected an engine with WebAssembly SIMD, this one does not accept them",
+    );
+  });
+
+  it("WebAssembly itself", async () => {
+    expect(await refusalWith("--jitless")).toBe(
+      "UnsupportedError: Cannot run the kernels: expected an engine with WebAssembly, this one has none",
+    );
+  });
+});

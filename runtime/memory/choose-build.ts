@@ -50,17 +50,36 @@ function forgetting<T>(promise: Promise<T>, forget: () => void): Promise<T> {
 }
 
 async function compile(build: Build, shared: boolean): Promise<WebAssembly.Module> {
+  checkEngine();
   const wasm = await inflateModule(embedded[build], shared);
   if (!WebAssembly.validate(wasm)) {
     throw new UnsupportedError(
       `Cannot run the ${build} kernels: expected an engine with WebAssembly ${build === "simd" ? "SIMD" : "relaxed SIMD"}, this one does not accept them`,
     );
   }
-  return WebAssembly.compile(wasm);
+  try {
+    return await WebAssembly.compile(wasm);
+  } catch (cause) {
+    // a valid module, so it is not the bytes that the engine objects to: CompileError is what a page's policy gives
+    if (!(cause instanceof WebAssembly.CompileError)) throw cause;
+    throw new UnsupportedError(
+      `Cannot compile the kernels: expected a Content-Security-Policy whose script-src has 'wasm-unsafe-eval', found one without it (${cause.message})`,
+      { cause },
+    );
+  }
+}
+
+/** Engines have these by the time they have WebAssembly SIMD; but some let people switch WebAssembly off. */
+function checkEngine(): void {
+  for (const name of ["WebAssembly", "DecompressionStream"]) {
+    if (name in globalThis) continue;
+    throw new UnsupportedError(`Cannot run the kernels: expected an engine with ${name}, this one has none`);
+  }
 }
 
 /** The builds that this engine runs exactly, the fastest first. */
 export async function exactBuilds(): Promise<Build[]> {
+  checkEngine();
   const wasm = await inflateModule(embedded.relaxed);
   if (!WebAssembly.validate(wasm)) return ["simd"];
   const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
