@@ -1,6 +1,6 @@
 // Timing kernels against the machine's limits. Nothing here needs Node: the page measures by it too.
 
-import { type Build, chooseBuild } from "../runtime/memory/choose-build.js";
+import { type Build, chooseBuild, exactBuilds } from "../runtime/memory/choose-build.js";
 import { instantiateKernels, type Kernels } from "../runtime/memory/kernel-module.js";
 import type { Arena, Region } from "./arena.js";
 import type { KernelSpeed } from "./charts.js";
@@ -37,6 +37,13 @@ export async function openBuild(build: Build, arena: Arena): Promise<Variant> {
   const { module } = await chooseBuild(build);
   const limits = await openLimits(build, arena.memory);
   return { name: build, kernels: await instantiateKernels(module, arena.memory), limits };
+}
+
+/** The builds that this engine runs exactly, the plain one first. */
+export async function openExactBuilds(arena: Arena): Promise<Variant[]> {
+  const variants: Variant[] = [];
+  for (const build of (await exactBuilds()).toReversed()) variants.push(await openBuild(build, arena));
+  return variants;
 }
 
 /** Times one kernel in every build, after comparing what they compute. */

@@ -2,11 +2,17 @@
 
 import { benchModel } from "../cli/bench-model.js";
 import { inspect, load } from "../runtime/index.js";
-import { exactBuilds } from "../runtime/memory/choose-build.js";
 import { Arena } from "./arena.js";
 import { drawKernels } from "./charts.js";
 import { ARENA_BYTES } from "./kernel-cases.js";
-import { casesWith, cellsOf, columnNames, type KernelRow, openBuild, timeKernel } from "./measure-kernels.js";
+import {
+  casesWith,
+  cellsOf,
+  columnNames,
+  type KernelRow,
+  openExactBuilds,
+  timeKernel,
+} from "./measure-kernels.js";
 
 const machine = `${navigator.userAgent}; ${navigator.hardwareConcurrency} cores; ${crossOriginIsolated ? "with" : "without"} threads; ${new Date().toISOString().slice(0, 10)}`;
 
@@ -66,8 +72,7 @@ async function measureKernels(form: FormData): Promise<object> {
   const seconds = Number(form.get("seconds"));
   const wanted = casesWith(only ? [only] : []);
   const arena = new Arena(ARENA_BYTES);
-  const variants = [];
-  for (const build of (await exactBuilds()).toReversed()) variants.push(await openBuild(build, arena));
+  const variants = await openExactBuilds(arena);
   addRow(columnNames, "th");
   const rows: KernelRow[] = [];
   const differing: string[] = [];

@@ -9,23 +9,31 @@ export interface Site {
   readonly files?: Readonly<Record<string, string>>;
   /** Folders on disk, with a slash at the end. */
   readonly folders: Readonly<Record<string, string>>;
+  /** Of every answer. Default: those that a page needs to have threads. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
+const isolation = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
+
 const types: Readonly<Record<string, string>> = {
+  ".css": "text/css",
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
   ".json": "application/json",
+  ".svg": "image/svg+xml",
   ".wasm": "application/wasm",
 };
 
-/** A server for this machine alone, with the headers that a page needs to have threads. On any free port, where none is given. */
+/** A server for this machine alone. On any free port, where none is given. */
 export async function serve(site: Site, port = 0): Promise<Server> {
   const server = createServer((request, response) => {
     const path = pathOf(request.url ?? "");
-    response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
-    response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
+    for (const [name, value] of Object.entries(site.headers ?? isolation)) response.setHeader(name, value);
     if (path === "/") {
-      response.setHeader("Content-Type", "text/html; charset=utf-8").end(site.html);
+      response.setHeader("Content-Type", types[".html"]!).end(site.html);
     } else {
       void send(response, site.files?.[path] ?? inFolder(site, path));
     }
