@@ -20,7 +20,7 @@ export default defineConfig({
   plugins: [builtWorkers],
   test: {
     include: ["**/*.test.ts"],
-    exclude: ["node_modules/**", "dist/**"],
+    exclude: ["node_modules/**", "dist/**", "test/consumers/**"],
     execArgv: node20 ? ["--experimental-wasm-relaxed-simd", "--no-liftoff"] : [],
     testTimeout: 30_000,
   },

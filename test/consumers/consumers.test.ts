@@ -1,0 +1,175 @@
+// The package as others use it: packed, installed from the tarball, built by bundlers or not at all. Each gets the same tokens. Also how
+// large it is in a page, and whether its types fit. Installs from the npm registry that is configured.
+
+import { execFile, spawn } from "node:child_process";
+import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify, stripVTControlCharacters } from "node:util";
+import { gzipSync } from "node:zlib";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { serve } from "../../bench/static-server.js";
+import { load } from "../../dist/runtime/index.js";
+import { hasChromium, launchChromium } from "../chromium.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const fixtures = fileURLToPath(new URL("./fixtures/", import.meta.url));
+const run = promisify(execFile);
+
+/** What a consumer tells of the text that all of them write. */
+interface Report {
+  readonly tokens: readonly number[];
+  readonly threads: number;
+}
+
+let folder: string;
+let tarball: string;
+let expected: Report;
+let browser: Browser | undefined;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "cria-consumers-"));
+  const { stdout } = await run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], {
+    cwd: root,
+  });
+  tarball = join(folder, JSON.parse(stdout)[0].filename);
+  const model = await load();
+  const { tokens } = await model.generate("Once upon a time", { maxTokens: 20, seed: 1 });
+  await model.dispose();
+  expect(tokens).toHaveLength(20);
+  expected = { tokens, threads: 2 };
+  if (hasChromium) browser = await launchChromium();
+});
+afterAll(async () => {
+  await browser?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A consumer of its own, with the tarball and what its package.json names installed. */
+async function install(name: string): Promise<string> {
+  const consumer = join(folder, name);
+  await cp(join(fixtures, name), consumer, { recursive: true });
+  await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", tarball], { cwd: consumer });
+  return consumer;
+}
+
+/** What a page reports, once it has written its text. */
+async function reportOf(url: string): Promise<Report> {
+  const page = await browser!.newPage();
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  try {
+    await page.goto(url);
+    const report = page.waitForFunction(() => (globalThis as { report?: Report }).report);
+    return (await (await report).jsonValue())!;
+  } catch (cause) {
+    throw new Error(`expected a report from ${url}, found ${errors.join("; ") || "none"}`, { cause });
+  } finally {
+    await page.close();
+  }
+}
+
+/** What a page of static files reports. */
+async function reportFrom(files: string, html: string): Promise<Report> {
+  const server = await serve({ html, folders: { files: `${files}/` } });
+  try {
+    return await reportOf(`http://localhost:${(server.address() as AddressInfo).port}/`);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+it("Node gets the same tokens, on the main thread and in a worker", async () => {
+  const cwd = await install("node");
+  for (const program of ["main.js", "in-worker.js"]) {
+    const { stdout } = await run(process.execPath, [program], { cwd });
+    expect(JSON.parse(stdout), program).toEqual(expected);
+  }
+});
+
+it("its types resolve as its modules do, for all who use ES modules", async () => {
+  const cwd = await install("types");
+  // fails where there are problems; tiny.gguf is an entry, but no module
+  const { stdout } = await run("npm", ["run", "check", "--", tarball], { cwd });
+  expect(stdout).toContain('"cria/tokenizer"');
+});
+
+it.skipIf(!hasChromium)("a page without a bundler gets them, by an import map", async () => {
+  const consumer = await install("import-map");
+  const html = await readFile(join(consumer, "index.html"), "utf8");
+  expect(await reportFrom(consumer, html.replaceAll("./node_modules", "/files/node_modules"))).toEqual(
+    expected,
+  );
+});
+
+it.skipIf(!hasChromium)("a page built by webpack gets them", async () => {
+  const consumer = await install("webpack");
+  await run("npm", ["run", "build"], { cwd: consumer });
+  const html = '<!doctype html><script type="module" src="/files/main.js"></script>';
+  expect(await reportFrom(join(consumer, "dist"), html)).toEqual(expected);
+});
+
+describe("with Vite", () => {
+  let consumer: string;
+  beforeAll(async () => {
+    consumer = await install("vite");
+  });
+
+  it.skipIf(!hasChromium)("a built page gets them", async () => {
+    await run("npm", ["run", "build"], { cwd: consumer });
+    const html = await readFile(join(consumer, "dist", "index.html"), "utf8");
+    expect(await reportFrom(join(consumer, "dist"), html.replaceAll("./assets", "/files/assets"))).toEqual(
+      expected,
+    );
+  });
+
+  it.skipIf(!hasChromium)("a page in development gets them", async () => {
+    const vite = join(consumer, "node_modules", "vite", "bin", "vite.js");
+    const server = spawn(process.execPath, [vite, "--port", "0", "--host", "localhost"], { cwd: consumer });
+    try {
+      expect(await reportOf(await addressIn(server.stdout))).toEqual(expected);
+    } finally {
+      server.kill();
+    }
+  });
+
+  /** Gzipped bytes of what a build consists of, by the names that `pick` lets through. */
+  async function gzippedBuild(entry: string, pick: (name: string) => boolean): Promise<number> {
+    const out = join(consumer, `size-${entry}`);
+    const program = `
+      import { build } from "vite";
+      const [entry, outDir] = process.argv.slice(1);
+      await build({ logLevel: "error", build: { outDir, emptyOutDir: true, rollupOptions: { input: entry } } });`;
+    await run(process.execPath, ["--input-type=module", "-e", program, entry, out], { cwd: consumer });
+    const names = (await readdir(join(out, "assets"))).filter(pick);
+    let bytes = 0;
+    for (const name of names) bytes += gzipSync(await readFile(join(out, "assets", name))).length;
+    console.info(`${entry}: ${bytes} bytes gzipped (${names.join(", ")})`);
+    return bytes;
+  }
+
+  it("load and generate stay small", async () => {
+    // without the model, and without what is loaded only where a chat template is rendered
+    const bytes = await gzippedBuild("main.js", (name) => name.endsWith(".js") && !name.startsWith("dist-"));
+    expect(bytes).toBeLessThanOrEqual(160_000);
+  });
+
+  it("the tokenizer alone stays small", async () => {
+    expect(await gzippedBuild("tokenizer.js", (name) => name.endsWith(".js"))).toBeLessThanOrEqual(20_000);
+  });
+});
+
+/** The address that a program prints. */
+async function addressIn(output: NodeJS.ReadableStream): Promise<string> {
+  let printed = "";
+  for await (const chunk of output) {
+    printed += stripVTControlCharacters(String(chunk));
+    const address = /http:\/\/localhost:\d+\//.exec(printed);
+    if (address) return address[0];
+  }
+  throw new Error(`expected an address, found ${printed}`);
+}
