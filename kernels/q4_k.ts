@@ -102,6 +102,24 @@ export function matvec_q4_k(
   const nibble0 = i16x8.splat(0x000f);
   const nibble1 = i16x8.splat(0x00f0);
   const nibble2 = i16x8.splat(0x0f00);
+  // biome-ignore format: a list of arguments
+  multiply(out, weights, x, rowBegin, rowEnd, cols,
+    low, nibble0, nibble1, nibble2);
+}
+
+/** The constants are arguments, as in q4_0.ts: 1.06 x on V8 11. */
+function multiply(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  cols: usize,
+  low: v128,
+  nibble0: v128,
+  nibble1: v128,
+  nibble2: v128,
+): void {
   const groupBytes = (cols >> 8) * PACKED;
   let w = weights + (rowBegin >> 3) * groupBytes;
   for (let row = rowBegin; row < rowEnd; row += 8) {

@@ -146,6 +146,25 @@ export function matvec_q6_k(
   const bits1 = i8x16.splat(12);
   const bits2 = i8x16.splat(48);
   const even = i16x8.splat(255);
+  // biome-ignore format: a list of arguments
+  multiply(out, weights, x, rowBegin, rowEnd, cols,
+    bits, bits0, bits1, bits2, even);
+}
+
+/** The constants are arguments, as in q4_0.ts: 1.07 x on V8 11. */
+function multiply(
+  out: usize,
+  weights: usize,
+  x: usize,
+  rowBegin: usize,
+  rowEnd: usize,
+  cols: usize,
+  bits: v128,
+  bits0: v128,
+  bits1: v128,
+  bits2: v128,
+  even: v128,
+): void {
   const groupBytes = (cols >> 8) * PACKED;
   let w = weights + (rowBegin >> 3) * groupBytes;
   for (let row = rowBegin; row < rowEnd; row += 8) {
