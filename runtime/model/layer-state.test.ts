@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { maxError } from "../../test/kernel-lab.js";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
@@ -126,6 +127,60 @@ describe("onLayer against the float64 reference model", () => {
     expect(maxError(logits, [...steered.logits.at(-1)!])).toBeLessThan(1e-4);
     expect(maxError(logits, [...expected.logits.at(-1)!])).toBeGreaterThan(0.1);
   });
+});
+
+it("of any shape, fed in any way: onLayer has the reference model's residuals and attention", async () => {
+  const shapes = fc.record({
+    nKvHeads: fc.integer({ min: 1, max: 3 }),
+    headsPerKv: fc.integer({ min: 1, max: 4 }),
+    headDim: fc.integer({ min: 1, max: 20 }).map((half) => 2 * half),
+    rotated: fc.double({ min: 0, max: 1, noNaN: true }),
+    hiddenDim: fc.integer({ min: 1, max: 40 }),
+    nLayers: fc.integer({ min: 1, max: 3 }),
+    seed: fc.nat(1000),
+    fed: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(shapes, async ({ headsPerKv, rotated, seed, fed, ...sizes }) => {
+      const { nKvHeads, headDim } = sizes;
+      const ropeDim = 2 * Math.ceil((rotated * headDim) / 2);
+      const config = smallConfig({
+        ...sizes,
+        dim: 16,
+        nHeads: nKvHeads * headsPerKv,
+        ropeDim,
+        contextLength: 24,
+      });
+      const model = randomCheckpoint({ config, type: "F32", seed });
+      const length = fed.reduce((a, b) => a + b);
+      const tokens = Array.from({ length }, (_, i) => (seed + 7 * i) % config.vocabSize);
+
+      const twins: { readonly residual: number[]; readonly attention: number[][] }[] = [];
+      await referenceLogits(model, tokens, ({ residual, attention }) => {
+        twins.push({ residual: flat(residual), attention: attention.map(flat) });
+      });
+      const llama = await loadLlama(model, { contextLength: 24, cacheType: "f32" });
+      let at = 0;
+      for (const count of fed) {
+        forward(llama, tokens.slice(at, at + count), at, {
+          onLayer({ layer, residual, attention }) {
+            const twin = twins[layer]!;
+            expect(maxError(residual, twin.residual.slice(at * 16, (at + count) * 16))).toBeLessThan(1e-4);
+            const weights = attention();
+            const columns = at + count;
+            for (let i = 0; i < count; i++) {
+              const row = weights.subarray(i * config.nHeads * columns, (i + 1) * config.nHeads * columns);
+              const seen = row.filter((_, t) => t % columns <= at + i);
+              expect(maxError(seen, twin.attention[at + i]!)).toBeLessThan(1e-5);
+              expect(row.filter((_, t) => t % columns > at + i).every((weight) => weight === 0)).toBe(true);
+            }
+          },
+        });
+        at += count;
+      }
+    }),
+    { numRuns: 60 },
+  );
 });
 
 describe("attention weights", () => {
