@@ -2,7 +2,7 @@ import { open, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { type Conversion, type ConvertOptions, convert } from "../runtime/index.js";
 import { fileName, type OptionTable, parseArguments, UsageError } from "./arguments.js";
-import { grouped, interruptSignal, note, printable, progressLine, write } from "./output.js";
+import { grouped, interruptSignal, note, printable, progressLine, progressText, write } from "./output.js";
 import { writeFileAtOnce } from "./write-file.js";
 
 const options = {
@@ -61,11 +61,7 @@ export async function convertFile(
       convert(from, sink, {
         ...options,
         signal,
-        onProgress({ loaded, total }) {
-          line.show(
-            `writing: ${Math.floor((100 * loaded) / total)} % of ${grouped(Math.ceil(total / 1e6))} MB`,
-          );
-        },
+        onProgress: (progress) => line.show(progressText(progress)),
       }),
     );
     if (!conversion.hasVocabulary) {

@@ -1,6 +1,6 @@
 import { builds, type LoadOptions, load, type Model } from "../runtime/index.js";
 import { fileName, integer, type OptionTable, oneOf, onePositional, UsageError } from "./arguments.js";
-import { grouped, progressLine } from "./output.js";
+import { progressLine, progressText } from "./output.js";
 
 /** The options of every command that loads a model. */
 export const modelOptions = {
@@ -55,10 +55,7 @@ export async function loadModel(
   try {
     const model = await load(path, {
       ...options,
-      onProgress({ loaded, total }) {
-        const percent = Math.floor((100 * loaded) / Math.max(total, 1));
-        line.show(`loading: ${percent} % of ${grouped(Math.ceil(total / 1e6))} MB`);
-      },
+      onProgress: (progress) => line.show(progressText(progress)),
     });
     return { model, loadMs: performance.now() - began };
   } finally {

@@ -1,3 +1,5 @@
+import type { Progress } from "../runtime/index.js";
+
 /** Whoever read the output has enough of it: `cria run ... | head -c 10`. Not an error; there is just nothing left to do. */
 export class ClosedPipe extends Error {
   override name = "ClosedPipe";
@@ -62,6 +64,22 @@ export function progressLine(): { show(line: string): void; clear(): void } {
       shown = "";
     },
   };
+}
+
+const doing = { weights: "loading", check: "checking", write: "writing" } as const;
+
+/** `loading: 37 % of 3,826 MB, 412 MB/s, 6 s left`. */
+export function progressText({ loaded, total, phase, bytesPerSecond, secondsLeft }: Progress): string {
+  const percent = Math.floor((100 * loaded) / Math.max(total, 1));
+  const done = `${doing[phase]}: ${percent} % of ${grouped(Math.ceil(total / 1e6))} MB`;
+  if (secondsLeft === undefined) return done;
+  return `${done}, ${grouped(Math.round(bytesPerSecond / 1e6))} MB/s, ${timeText(secondsLeft)} left`;
+}
+
+/** `6 s`, `2 min`, `3 h`: rounded up, since it is a guess. */
+function timeText(seconds: number): string {
+  if (seconds < 100) return `${Math.ceil(seconds)} s`;
+  return seconds < 6000 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3600)} h`;
 }
 
 let interruption: AbortController | undefined;

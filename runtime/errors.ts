@@ -39,6 +39,23 @@ export class ThreadError extends Error {
   override name = "ThreadError";
 }
 
+/** A model's file cannot be had from its server: no connection, no such file, or not the bytes that were announced. */
+export class NetworkError extends Error {
+  override name = "NetworkError";
+  /** The status that the server answered with; undefined where it didn't, or where that was fine and something else was not. */
+  readonly status: number | undefined;
+
+  constructor(message: string, { status, ...options }: ErrorOptions & { readonly status?: number } = {}) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
+/** A model's file cannot be kept on this device: no room, no permission, or nowhere to keep it. */
+export class StorageError extends Error {
+  override name = "StorageError";
+}
+
 /** Messages that a chat format has no way to write down, or a chat template that fails or asks for too much. */
 export class ChatError extends Error {
   override name = "ChatError";

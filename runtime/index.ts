@@ -21,7 +21,7 @@ export type {
 } from "./api/model.js";
 export { openModelTokenizer } from "./api/open-model-tokenizer.js";
 export type { Session, SessionCallOptions } from "./api/session.js";
-export type { SourceLike } from "./api/sources.js";
+export type { RemoteModel, SourceLike } from "./api/sources.js";
 export type { ChatFormatName } from "./chat/formats.js";
 export type { ChatMessage } from "./chat/messages.js";
 export type { TemplateVariables } from "./chat/template.js";
@@ -30,12 +30,15 @@ export {
   ContextError,
   FormatError,
   ModelError,
+  NetworkError,
   NumericError,
   OutOfMemoryError,
   SnapshotError,
+  StorageError,
   ThreadError,
   UnsupportedError,
 } from "./errors.js";
+export { type CachedFile, type ModelCache, openModelCache } from "./files/model-cache.js";
 export type { MetadataValue, ModelConfig } from "./formats/checkpoint.js";
 export type { Sink } from "./formats/gguf-writer.js";
 export type { WeightErrors } from "./formats/requantize.js";
@@ -44,6 +47,6 @@ export type { EndedBy } from "./generate/generate-tokens.js";
 export { type Build, builds } from "./memory/choose-build.js";
 export type { CacheType } from "./memory/kv-cache.js";
 export type { LayerState, OnLayer } from "./model/layer-state.js";
-export type { Progress } from "./model/weights.js";
+export type { Progress } from "./progress.js";
 export type { TokenLogprob } from "./sampling/log-probabilities.js";
 export type { CustomSampler, SamplerOptions } from "./sampling/options.js";

@@ -15,6 +15,7 @@ import {
   type WeightErrors,
 } from "../formats/requantize.js";
 import type { Source } from "../formats/source.js";
+import { createProgress, type Progress } from "../progress.js";
 import { findTokenizerBeside, fitting, readTokenizer } from "./open-model-tokenizer.js";
 import { openSource, type SourceLike } from "./sources.js";
 
@@ -28,14 +29,7 @@ export interface ConvertOptions {
   /** The vocabulary to write. Default: the model's own, or that of the tokenizer file beside it. */
   readonly tokenizer?: SourceLike | undefined;
   /** Told of bytes written, of all of the new file. */
-  readonly onProgress?:
-    | ((progress: {
-        /** Bytes written so far. */
-        readonly loaded: number;
-        /** Bytes that the file will have. */
-        readonly total: number;
-      }) => void)
-    | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Ends the conversion; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -87,17 +81,22 @@ export async function convert(
   const { onProgress, signal } = options;
   const type = typeNamed(options.type);
   signal?.throwIfAborted();
-  const source = await openSource(from);
+  const source = await openSource(from, signal);
   try {
     const checkpoint = await openCheckpoint(source);
-    const vocabulary = await findVocabulary(checkpoint, source, options.tokenizer);
+    const vocabulary = await findVocabulary(checkpoint, source, options);
     const errors = new Map<string, ErrorSum>();
     const tensors = outputTensors(checkpoint, type, errors);
     const metadata = ggufMetadata(checkpoint, vocabulary, type ?? commonType(checkpoint));
+    let report: ReturnType<typeof createProgress> | undefined;
     const bytes = await writeGguf(sink, metadata, tensors, {
       signal,
-      onProgress: (loaded, total) => onProgress?.({ loaded, total }),
+      onProgress(written, total) {
+        report ??= createProgress("write", total, onProgress);
+        report(written);
+      },
     });
+    await source.verify?.();
     return {
       tensors: tensors.map(({ name, shape, type }) => {
         const { type: stored, storedAs } = checkpoint.tensors.get(name)!;
@@ -156,7 +155,7 @@ function commonType({ tensors }: Checkpoint): OutputType {
 async function findVocabulary(
   checkpoint: Checkpoint,
   source: Source,
-  asked: SourceLike | undefined,
+  { tokenizer: asked, signal }: ConvertOptions,
 ): Promise<Vocabulary | undefined> {
   const model = { name: checkpoint.source.name, vocabSize: checkpoint.config.vocabSize };
   if (asked === undefined) {
@@ -164,7 +163,7 @@ async function findVocabulary(
     const beside = await findTokenizerBeside(source, model.vocabSize);
     return beside && vocabularyOf(fitting(beside, `beside ${source.name}`, model));
   }
-  const file = await openSource(asked);
+  const file = await openSource(asked, signal);
   try {
     return vocabularyOf(fitting(await readTokenizer(file), file.name, model));
   } finally {

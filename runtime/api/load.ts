@@ -5,12 +5,12 @@ import { checkThreads } from "../engine/threads.js";
 import type { Source } from "../formats/source.js";
 import { type Build, builds } from "../memory/choose-build.js";
 import { type CacheType, cacheTypes } from "../memory/kv-cache.js";
-import type { Progress } from "../model/weights.js";
+import type { Progress } from "../progress.js";
 import type { SourceMessage } from "../worker/messages.js";
 import { NoWorkerError, openWorkerEngine } from "../worker/worker-engine.js";
 import { createModel, type Model } from "./model.js";
 import { modelTokenizer } from "./open-model-tokenizer.js";
-import { openSource, type SourceLike } from "./sources.js";
+import { isRemote, openSource, type SourceLike, wholeAddress } from "./sources.js";
 
 /** How a model is loaded. All of them may be left out. */
 export interface LoadOptions {
@@ -110,7 +110,7 @@ export async function loadInThread(from: SourceLike = "tiny", options: LoadOptio
   options.signal?.throwIfAborted();
   const sources: Source[] = [];
   const open = async (file: SourceLike) => {
-    const source = await openSource(file);
+    const source = await openSource(file, options.signal);
     sources.push(source);
     return source;
   };
@@ -152,11 +152,15 @@ class SourceMessages {
       for (const file of from) files.push(await this.add(file));
       return { kind: "list", files };
     }
-    if (typeof from === "string") return { kind: "path", path: from };
+    if (typeof from === "string") return { kind: "path", path: wholeAddress(from) };
     if (from instanceof Blob) {
       return { kind: "blob", blob: from, name: "name" in from ? String(from.name) : undefined };
     }
     if (from instanceof URL) return { kind: "url", href: from.href };
+    if (isRemote(from)) {
+      const url = typeof from.url === "string" ? wholeAddress(from.url) : String(from.url);
+      return { kind: "remote", remote: { ...from, url } };
+    }
     const source = await openSource(from);
     this.owners.push(source);
     return { kind: "owners", number: this.owners.length - 1, name: source.name, size: source.size };

@@ -5,6 +5,7 @@ import { quantizedCheckpoint } from "../formats/requantize.js";
 import type { Source } from "../formats/source.js";
 import type { GenerateTokensOptions } from "../generate/generate-tokens.js";
 import { type Llama, type LlamaOptions, loadLlama } from "../model/llama.js";
+import { createProgress } from "../progress.js";
 import { threadsFor } from "./threads.js";
 import { readTokenizerData, readTokenizersBeside, type TokenizerData } from "./tokenizer-data.js";
 
@@ -57,7 +58,23 @@ export async function openModel(
     threads: threadsFor(checkpoint, options.threads),
     threadsOptional: options.threads === undefined,
   });
-  return { llama, data };
+  try {
+    await checkHashes(source, options.onProgress);
+    return { llama, data };
+  } catch (error) {
+    await llama.dispose();
+    throw error;
+  }
+}
+
+/** Files whose hashes are known are checked before anybody gets to see the model. */
+async function checkHashes({ verify }: Source, onProgress: OpenModelOptions["onProgress"]): Promise<void> {
+  let report: ReturnType<typeof createProgress> | undefined;
+  await verify?.((checked, total) => {
+    report ??= createProgress("check", total, onProgress);
+    report(checked);
+    if (checked === total) report = undefined; // what comes after is another file's
+  });
 }
 
 function chooseContext({ config, source }: Checkpoint, asked: number | undefined): number {

@@ -26,7 +26,8 @@ export function joinSources(parts: readonly Source[], name: string): Source {
   };
 }
 
-function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
+/** The bytes of all, one after the other. */
+export function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const piece of pieces) {

@@ -1,4 +1,5 @@
 import { FormatError } from "../errors.js";
+import { orAborted } from "../or-aborted.js";
 import { quoted } from "./byte-cursor.js";
 
 /** Where the bytes of a checkpoint come from. The one interface for files, URLs, blobs and byte arrays. */
@@ -9,6 +10,13 @@ export interface Source {
   readonly size: number;
   /** The bytes [start, end); always exactly `end - start` of them, else it rejects. */
   read(start: number, end: number): Promise<Uint8Array>;
+  /**
+   * Checks all of it, and of the siblings that were read, against the hashes that they are known to have, once everything needed has been
+   * read; what was not read is read for that. Missing where there are no hashes.
+   *
+   * @throws FormatError for another hash
+   */
+  verify?(onProgress?: (checked: number, total: number) => void): Promise<void>;
   /** Frees what `read` needs, and the siblings that were opened; a source is not read after it. */
   close(): Promise<void>;
   /**
@@ -88,7 +96,7 @@ async function fileIfThere(path: string): Promise<Source | undefined> {
 }
 
 /** A name that may come from a file, which must not lead to any other folder. */
-function plainName(name: string, from: string): string {
+export function plainName(name: string, from: string): string {
   if (/^[^/\\:\0]+$/.test(name) && name !== "." && name !== "..") return name;
   throw new FormatError(
     `Cannot open ${quoted(name)} beside ${from}: expected the name of a file in the same folder`,
@@ -110,6 +118,9 @@ export function listSource(sources: readonly Source[]): Source {
     async sibling(name) {
       return sources.find((source) => baseName(source.name) === name);
     },
+    async verify(onProgress) {
+      for (const source of sources) await source.verify?.(onProgress);
+    },
     async close() {
       await Promise.all(sources.map((source) => source.close()));
     },
@@ -117,7 +128,7 @@ export function listSource(sources: readonly Source[]): Source {
 }
 
 /** The file of a folder that says what is in the others: Hugging Face's and Meta's. */
-const mainFiles: readonly string[] = ["config.json", "params.json"];
+export const mainFiles: readonly string[] = ["config.json", "params.json"];
 
 /** Whether a source is such a file. */
 export function isMainFile({ name }: Source): boolean {
@@ -168,8 +179,11 @@ export function blobSource(blob: Blob): Source {
 /** What a caller passes as a source of their own: without a `close` there is nothing to free. */
 export type OwnSource = Pick<Source, "name" | "size" | "read"> & Partial<Pick<Source, "close">>;
 
-/** A source that a caller has written, held to the interface: it may be wrong, and reads are packed as they come. */
-export function ownSource(own: OwnSource): Source {
+/**
+ * A source that a caller has written, held to the interface: it may be wrong, and reads are packed as they come. Its reads may
+ * never end, so they reject with the signal's reason when that is aborted.
+ */
+export function ownSource(own: OwnSource, signal?: AbortSignal): Source {
   const { size } = own;
   const name = String(own.name ?? "a source");
   if (!Number.isSafeInteger(size) || size < 0) {
@@ -179,7 +193,8 @@ export function ownSource(own: OwnSource): Source {
     name,
     size,
     async read(start, end) {
-      const bytes: unknown = await own.read(start, end);
+      signal?.throwIfAborted();
+      const bytes: unknown = await orAborted(own.read(start, end), signal);
       if (!(bytes instanceof Uint8Array) || bytes.length !== end - start) {
         const found = bytes instanceof Uint8Array ? `${bytes.length}` : `no Uint8Array but ${typeof bytes}`;
         throw new FormatError(

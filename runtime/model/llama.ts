@@ -4,6 +4,7 @@ import { type Plan, type PlanOptions, planModel, type ScratchSlots, type StagePl
 import { allocateStage, Stage } from "../memory/stage.js";
 import type { Matrix, Tensor } from "../memory/tensor.js";
 import { nextTask } from "../next-task.js";
+import { orAborted } from "../or-aborted.js";
 import { type CrewOptions, createCrew, type WorkerCrew } from "../pool/crew.js";
 import { ropeTable } from "./rope-table.js";
 import { bindLayer, type Layer, type ReadOptions, readWeights } from "./weights.js";
@@ -98,22 +99,6 @@ async function startCrew(
     await crew.dispose();
     if (signal?.aborted || !threadsOptional) throw error;
     return undefined;
-  }
-}
-
-/** What the promise gives, or the signal's reason if that comes first. */
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  signal.throwIfAborted();
-  let abort!: () => void;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort);
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }
 

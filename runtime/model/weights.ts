@@ -6,6 +6,7 @@ import type { KvCache } from "../memory/kv-cache.js";
 import type { CacheSlot, LayerSlots, StagePlan, TensorSlot } from "../memory/plan.js";
 import type { Stage } from "../memory/stage.js";
 import type { Matrix, Tensor } from "../memory/tensor.js";
+import { createProgress, type Progress } from "../progress.js";
 import * as ops from "./ops.js";
 
 /** One transformer block, bound to its stage's memory. Shapes stand at LayerSlots. */
@@ -46,16 +47,6 @@ export function bindLayer(stage: Stage, slots: LayerSlots): Layer {
   };
 }
 
-/** How far a model is loaded: told after each tensor. */
-export interface Progress {
-  /** Bytes of weights read so far. */
-  readonly loaded: number;
-  /** Bytes of all weights, as the file has them. */
-  readonly total: number;
-  /** What is being read. */
-  readonly phase: "weights";
-}
-
 export interface ReadOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -81,6 +72,7 @@ export async function readWeights(
 ): Promise<void> {
   let total = 0;
   for (const tensor of checkpoint.tensors.values()) total += tensor.bytes;
+  const report = createProgress("weights", total, onProgress);
   let loaded = 0;
 
   const pieces = stages.flatMap((stage) => stagePieces(checkpoint, stage));
@@ -95,11 +87,15 @@ export async function readWeights(
       reading.catch(() => {}); // told when it is awaited, if nothing else fails before
     }
     place(checkpoint, piece, bytes);
-    if (next?.tensor === piece.tensor) continue;
-    loaded += piece.tensor.bytes;
-    onProgress?.({ loaded, total, phase: "weights" });
+    report(loaded + bytesUpTo(piece));
+    if (next?.tensor !== piece.tensor) loaded += piece.tensor.bytes;
     signal?.throwIfAborted();
   }
+}
+
+/** Bytes of a tensor in the file up to the end of a piece. */
+function bytesUpTo({ tensor, into, end }: Piece): number {
+  return "cols" in into ? Math.floor((tensor.bytes * end) / into.rows) : tensor.bytes;
 }
 
 /** Everything that belongs into a stage, in the order in which it lies there. */

@@ -69,6 +69,8 @@ export function engineWork(thread: OwnThread): (message: OwnersMessage) => void 
         return message.path;
       case "url":
         return new URL(message.href);
+      case "remote":
+        return message.remote;
       case "blob":
         return message.name === undefined ? message.blob : new File([message.blob], message.name);
       case "owners":

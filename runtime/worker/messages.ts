@@ -1,7 +1,8 @@
+import type { RemoteModel } from "../api/sources.js";
 import type { EngineFacts, GenerateIdsOptions } from "../engine/engine.js";
 import type { ModelData, OpenModelOptions } from "../engine/open-model.js";
 import type { GeneratedToken, GenerationEnd } from "../generate/generate-tokens.js";
-import type { Progress } from "../model/weights.js";
+import type { Progress } from "../progress.js";
 import type { ErrorMessage } from "./errors.js";
 
 // What a model's owner and the worker that computes it tell each other. A call is numbered by its owner, from 1 on. Its values come one
@@ -11,6 +12,7 @@ import type { ErrorMessage } from "./errors.js";
 export type SourceMessage =
   | { readonly kind: "path"; readonly path: string }
   | { readonly kind: "url"; readonly href: string }
+  | { readonly kind: "remote"; readonly remote: RemoteModel }
   /** A File loses its name on the way in Node 20. */
   | { readonly kind: "blob"; readonly blob: Blob; readonly name: string | undefined }
   | { readonly kind: "owners"; readonly number: number; readonly name: string; readonly size: number }

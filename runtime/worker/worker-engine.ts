@@ -4,8 +4,8 @@ import { createWatch } from "../engine/watch.js";
 import { ThreadError } from "../errors.js";
 import type { OwnSource } from "../formats/source.js";
 import type { GeneratedToken, GenerationEnd } from "../generate/generate-tokens.js";
-import type { Progress } from "../model/weights.js";
 import { startThread, type Thread } from "../pool/thread.js";
+import type { Progress } from "../progress.js";
 import { type ErrorMessage, errorMessage, errorOf } from "./errors.js";
 import {
   ENDED_WORDS,
