@@ -286,7 +286,7 @@ describe("wrong input", () => {
     );
   });
 
-  it.each([null, 5, {}, "", "https://example.com/model.gguf"])(
+  it.each([null, 5, {}, ""])(
     "load(%s) says what a source is",
     async (from) => {
       await expect(load(from as never)).rejects.toThrow(/expected a path|no such file|ENOENT/);
