@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { startFileServer } from "../../test/file-server.js";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { smallModelBytes } from "../../test/small-tokenizer.js";
 import { checkpointToGguf, plainVocabulary } from "../../test/write-gguf.js";
@@ -26,6 +27,15 @@ async function writeFolder(contents: FolderFiles): Promise<string> {
   return path;
 }
 
+const server = await startFileServer();
+afterAll(() => server.close());
+
+/** The folder's address, without a slash at the end. */
+function serveFolder(contents: FolderFiles): string {
+  for (const [name, bytes] of Object.entries(contents)) server.files.set(`/folder/${name}`, { bytes });
+  return `${server.url}/folder`;
+}
+
 const filesOf = (contents: FolderFiles) =>
   Object.entries(contents).map(([name, bytes]) => new File([new Uint8Array(bytes)], name));
 
@@ -35,7 +45,9 @@ describe("a folder in Hugging Face's form", () => {
     await using asGguf = await load(gguf, { tokenizer });
     const expected = await asGguf.generate("the cat sat", { maxTokens: 30, seed: 5 });
     const contents = { ...files, "tokenizer.model": tokenizer };
-    for (const from of [await writeFolder(contents), filesOf(contents)]) {
+    const served = serveFolder(contents);
+    const addresses = [`${served}/`, `${served}/config.json`, new URL(`${served}/model.safetensors`)];
+    for (const from of [await writeFolder(contents), filesOf(contents), ...addresses]) {
       await using model = await load(from);
       expect(await model.generate("the cat sat", { maxTokens: 30, seed: 5 })).toMatchObject({
         text: expected.text,

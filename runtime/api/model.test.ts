@@ -286,12 +286,9 @@ describe("wrong input", () => {
     );
   });
 
-  it.each([null, 5, {}, ""])(
-    "load(%s) says what a source is",
-    async (from) => {
-      await expect(load(from as never)).rejects.toThrow(/expected a path|no such file|ENOENT/);
-    },
-  );
+  it.each([null, 5, {}, ""])("load(%s) says what a source is", async (from) => {
+    await expect(load(from as never)).rejects.toThrow(/expected a path|no such file|ENOENT/);
+  });
 
   it("a prompt longer than the context is an error with both counts", async () => {
     const model = await load(gguf);

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { startFileServer } from "../../test/file-server.js";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import {
   checkpointToGguf,
@@ -96,6 +97,19 @@ describe("a GGUF in parts", () => {
   it("opens by a file URL, with a space in its name", async () => {
     const path = await writeParts("of two words", whole);
     await expectWhole(await open(new URL(`file://${path}`)));
+  });
+
+  it("opens by an address on the web, whose server need not be asked twice for a part", async () => {
+    const server = await startFileServer();
+    for (const [i, bytes] of whole.entries())
+      server.files.set(`/my model-0000${i + 1}-of-00003.gguf`, { bytes });
+    await expectWhole(await open(`${server.url}/my%20model-00001-of-00003.gguf?x=1`));
+    expect(server.requests.length).toBe(3);
+    server.files.delete("/my model-00002-of-00003.gguf");
+    await expect(open(`${server.url}/my%20model-00001-of-00003.gguf`)).rejects.toThrow(
+      /expected part 2 of 3 .*found no .*00002-of-00003/,
+    );
+    await server.close();
   });
 
   it.each<[string, readonly (Uint8Array | undefined)[], RegExp]>([
