@@ -15,7 +15,7 @@ export interface KeptEntry {
   readonly url: string;
   /** In bytes; undefined of a file that the server does not have, which is kept in mind to be known without asking. */
   readonly size: number | undefined;
-  /** The server's ETag or date. */
+  /** The server's ETag or date; undefined where it says neither. */
   readonly version: string | undefined;
   /** The SHA-256 that the whole was found to have. */
   readonly sha256: string | undefined;
@@ -43,7 +43,7 @@ export class KeptFile {
     store: Store,
     { url, size, version }: Pick<KeptEntry, "url" | "size" | "version">,
   ): Promise<KeptFile> {
-    const folder = `${urlKey(url)}-${hashOf(`${size} ${version}`).slice(0, 16)}`;
+    const folder = `${urlKey(url)}-${versionKey(size, version)}`;
     const entry = { url, size, version, sha256: undefined, added: Date.now() };
     const kept = new KeptFile(store, folder, entry, await segmentsIn(store, folder));
     await kept.writeEntry();
@@ -147,6 +147,12 @@ function urlKey(url: string): string {
 
 function hashOf(text: string): string {
   return new Sha256().update(new TextEncoder().encode(text)).hex();
+}
+
+/** Of files whose server tells no version each one is another: there's no saying that they are the same. */
+function versionKey(size: number | undefined, version: string | undefined): string {
+  const key = size === undefined ? "absent" : `${size} ${version ?? Math.random()}`;
+  return hashOf(key).slice(0, 16);
 }
 
 /** By the browser's own code, which is many times as fast as ours; it is missing on pages that came over plain http. */

@@ -78,9 +78,10 @@ export class RemoteFile {
     return { ...this.#facts!, ranged: this.#connection.ranged };
   }
 
-  /** In place of `open`: the file is known, and nothing is asked for until it is read. */
-  expect(facts: RemoteFacts): void {
-    this.#facts = facts;
+  /** The file is known, and nothing more is asked for until it is read. */
+  expect({ size, version }: RemoteFacts): void {
+    this.close();
+    this.#facts = { size, version };
     this.#failures = 0;
   }
 

@@ -398,6 +398,18 @@ describe("a file that is kept", () => {
     expectSame(await readAll(undefined, { store }), file);
   });
 
+  it("and of which the server tells no version is fetched anew, unless there is no server", async () => {
+    server.files.set("/model.gguf", { bytes: file });
+    await readAll(undefined, { store });
+    const other = file.with(5, file[5]! ^ 1);
+    server.files.set("/model.gguf", { bytes: other });
+    expectSame(await readAll(undefined, { store }), other);
+    server.faults.push(...Array(5).fill({ dropAfter: -1 }));
+    expectSame(await readAll(undefined, { store }), other);
+    server.faults.length = 0;
+    expect((await KeptFile.list(store)).length).toBe(1);
+  });
+
   it("leaves nothing half written", async () => {
     await readAll(undefined, { store });
     const [name] = await readdir(folder);

@@ -40,7 +40,7 @@ const hurried: Patience = { ...defaultPatience, attempts: 1, stallMs: 5_000 };
  * Its siblings are the files with the same address up to the last slash.
  *
  * With a store a file is fetched once: it is read from the store when the server has no newer one, and when the server cannot be reached. What an earlier
- * reading left is gone on with. A server that knows no ranges, or does not say how long its file is, is read once from front to end,
+ * reading left is gone on with. Of a file that comes with neither ETag nor date nobody can say that, so it is fetched anew whenever the server answers. A server that knows no ranges, or does not say how long its file is, is read once from front to end,
  * into the store or, up to 1 GiB, into memory.
  *
  * @throws NetworkError where the server cannot be reached, or does not have the file
@@ -129,9 +129,10 @@ async function openFile(url: URL, options: UrlSourceOptions): Promise<OpenedFile
   const whole = versions.find((version) => version.isWhole);
   const remote = new RemoteFile(url.href, { headers, signal, patience });
   try {
-    const answer = whole ? await askInHurry(remote, whole, signal) : await remote.open();
-    const isKept = whole && isVersion(whole, answer);
-    if (isKept) remote.close(); // asked again only where a segment turns out to be damaged
+    const asked = whole ? await askInHurry(remote, signal) : await remote.open();
+    const answer = asked ?? { ...whole!.entry, ranged: true };
+    const isKept = whole && (!asked || isVersion(whole, asked));
+    if (isKept) remote.expect(whole.entry); // asked again only where a segment turns out to be damaged
     const kept = isKept ? whole : await beginKeeping(url, remote, answer, options);
     const others = versions.filter(({ folder }) => folder !== kept?.folder);
     await deleteAll(others.filter((version) => !version.isWhole)); // they will never be
@@ -145,24 +146,21 @@ async function openFile(url: URL, options: UrlSourceOptions): Promise<OpenedFile
   }
 }
 
-/** What the server says of the file now or, where it says nothing, what is kept: better than nothing. */
+/** What the server says of the file now; undefined where it says nothing. */
 async function askInHurry(
   remote: RemoteFile,
-  { entry: { size, version } }: KeptFile,
   signal: AbortSignal | undefined,
-): Promise<RemoteAnswer> {
+): Promise<RemoteAnswer | undefined> {
   try {
     return await remote.open(hurried);
   } catch {
     signal?.throwIfAborted();
-    remote.expect({ size, version });
-    return { size, version, ranged: true };
+    return undefined;
   }
 }
 
 function isVersion({ entry }: KeptFile, { size, version }: RemoteFacts): boolean {
-  if (version !== entry.version) return false;
-  return size === entry.size || (size === undefined && version !== undefined);
+  return version !== undefined && version === entry.version && (size === undefined || size === entry.size);
 }
 
 /** A place for the file; undefined where it needs none. */
