@@ -82,7 +82,7 @@ export class KeptFile {
 
   /** A segment; undefined where it is missing or damaged. */
   async read(segment: number): Promise<Uint8Array | undefined> {
-    const stored = await this.store.read(this.folder, String(segment));
+    const stored = await this.store.read(this.folder, String(segment)).catch(() => undefined); // as good as damaged
     const bytes = stored?.subarray(0, -digestBytes);
     const isSound =
       bytes?.length === this.#sizeOf(segment) &&

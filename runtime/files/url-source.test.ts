@@ -5,7 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type FileServer, startFileServer } from "../../test/file-server.js";
-import { FormatError, NetworkError } from "../errors.js";
+import { FormatError, NetworkError, StorageError } from "../errors.js";
 import { createRandom } from "../sampling/random.js";
 import { folderStore } from "./folder-store.js";
 import { KeptFile, segmentBytes } from "./kept-file.js";
@@ -408,6 +408,23 @@ describe("a file that is kept", () => {
     expectSame(await readAll(undefined, { store }), other);
     server.faults.length = 0;
     expect((await KeptFile.list(store)).length).toBe(1);
+  });
+
+  it("but for which there is no room is a StorageError soon, with the numbers; headers are read all the same", async () => {
+    const full = { ...store, room: async () => 1_000_000 };
+    const source = await open(undefined, { store: full });
+    expectSame(await source.read(0, 1000), file.subarray(0, 1000));
+    await expect(source.read(0, file.length)).rejects.toThrow(
+      /^Cannot keep .*model.gguf in .*: expected room for 4,206,649 bytes, found 1,000,000; delete other models/,
+    );
+    await source.close();
+    expect((await KeptFile.list(store))[0]!.isWhole).toBe(false);
+  });
+
+  it("is a StorageError where nothing may be written", async () => {
+    const place = folderStore(join(folder, "file"));
+    await writeFile(join(folder, "file"), "not a folder");
+    await expect(readAll(undefined, { store: place })).rejects.toThrow(StorageError);
   });
 
   it("leaves nothing half written", async () => {
