@@ -366,7 +366,15 @@ describe("the weights of a folder", () => {
       "config.json": jsonBytes(huggingFaceConfig(model)),
       "pytorch_model.bin": Uint8Array.of(80, 75),
     };
-    await expect(open(files)).rejects.toThrow(/weights in pytorch_model.bin are not supported/);
+    const message =
+      /weights in pytorch_model.bin are not supported, those in model.safetensors are; .*save_pretrained/;
+    await expect(open(files)).rejects.toThrow(message);
+    await expect(open(join(await writeFolder(files), "pytorch_model.bin"))).rejects.toThrow(message);
+    const { "pytorch_model.bin": shard, ...rest } = files;
+    const sharded = { ...rest, "pytorch_model.bin.index.json": jsonBytes({ weight_map: {} }) };
+    await expect(open(sharded)).rejects.toThrow(/pytorch_model.bin.index.json are not supported/);
+    const part = await writeFolder({ "pytorch_model-00001-of-00002.bin": shard! });
+    await expect(open(join(part, "pytorch_model-00001-of-00002.bin"))).rejects.toThrow(UnsupportedError);
   });
 
   it("in a type that is not computed with are named with it", async () => {

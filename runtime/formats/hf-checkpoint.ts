@@ -124,13 +124,23 @@ async function openWeights(source: Source, folder: Folder): Promise<Weights> {
   if (single) return { weights: await openSafetensors(single), shards: 1 };
   const index = await folder.open(files.index);
   if (index) return openShards(index, folder);
-  if (await folder.open("pytorch_model.bin")) {
-    throw new UnsupportedError(
-      `Cannot open ${source.name}: weights in pytorch_model.bin are not supported; ${files.weights} is`,
-    );
+  for (const name of ["pytorch_model.bin", "pytorch_model.bin.index.json"]) {
+    if (await folder.open(name)) throw pytorchWeights(source.name, name);
   }
   throw new FormatError(
     `Cannot open ${source.name}: expected ${files.weights} or ${files.index} beside it, found neither`,
+  );
+}
+
+/** Whether a file is called as transformers called weights before safetensors, whole or in shards. */
+export function isPytorchModel({ name }: Source): boolean {
+  return /^pytorch_model(-\d{5}-of-\d{5})?\.bin$/.test(baseName(name));
+}
+
+/** The error for such weights. */
+export function pytorchWeights(opened: string, name: string): UnsupportedError {
+  return new UnsupportedError(
+    `Cannot open ${opened}: weights in ${name} are not supported, those in ${files.weights} are; transformers' save_pretrained() writes them so`,
   );
 }
 

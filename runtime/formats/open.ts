@@ -4,11 +4,11 @@ import { describeHead, signatureBytes } from "./file-signatures.js";
 import { openGguf } from "./gguf.js";
 import { ggufCheckpoint } from "./gguf-checkpoint.js";
 import { joinGgufParts } from "./gguf-split.js";
-import { isHuggingFace, openHuggingFace } from "./hf-checkpoint.js";
+import { isHuggingFace, isPytorchModel, openHuggingFace, pytorchWeights } from "./hf-checkpoint.js";
 import { isLlama2c, llama2cHeadBytes, openLlama2c } from "./llama2c.js";
 import { isMetaParams, openMeta } from "./meta-checkpoint.js";
 import { isSafetensors } from "./safetensors.js";
-import type { Source } from "./source.js";
+import { baseName, type Source } from "./source.js";
 import { readJson } from "./strict-json.js";
 
 /**
@@ -27,6 +27,7 @@ export async function openCheckpoint(source: Source): Promise<Checkpoint> {
   // before asking what it looks like: llama2.c's version 0 has no magic, and a dim of 640 looks like a Python pickle
   if (isLlama2c(head)) return openLlama2c(source);
   if (isSafetensors(head)) return openHuggingFace(source);
+  if (isPytorchModel(source)) throw pytorchWeights(source.name, baseName(source.name));
   if (startsWith(head, "PK") && source.name.endsWith(".pth")) return openMeta(source);
   if (startsWith(head, "{")) {
     const json = await readJson(source);

@@ -53,7 +53,11 @@ export async function fileSource(file: string | URL): Promise<Source> {
       const bytes = new Uint8Array(end - start);
       let filled = 0;
       while (filled < bytes.length) {
-        const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, start + filled);
+        const { bytesRead } = await handle
+          .read(bytes, filled, bytes.length - filled, start + filled)
+          .catch((cause) => {
+            throw readError(name, start, end, cause);
+          });
         if (bytesRead === 0) {
           throw new FormatError(
             `Cannot read ${name}: expected bytes ${start} to ${end}, the file now ends at ${start + filled}`,
@@ -73,6 +77,14 @@ export async function fileSource(file: string | URL): Promise<Source> {
       await Promise.all([handle.close(), ...siblings.map((sibling) => sibling.close())]);
     },
   };
+}
+
+/** What the system says of a read names no file. */
+function readError(name: string, start: number, end: number, cause: NodeJS.ErrnoException): Error {
+  const error = new Error(`Cannot read ${name}: expected bytes ${start} to ${end}, found ${cause.message}`, {
+    cause,
+  });
+  return Object.assign(error, { code: cause.code });
 }
 
 async function mainFileOf(folder: string): Promise<Source> {
