@@ -64,23 +64,52 @@ const kindsByWeight = {
       return ALL;
     };
   },
-  /** out, weights, encoded, cols; a unit is a row */
+  /** encoded, cols, then the matrices; a unit is a row */
   matvec: (kernels: Kernels, type: WeightType): JobFunction => {
     const matvec = kernels[`matvec_${type}`];
     return (a, begin, end) => {
-      matvec(a[0]!, a[1]!, a[2]!, begin, end, a[3]!);
+      eachMatrix(a, 2, begin, end, (out, weights, _, from, to) => {
+        matvec(out, weights, a[0]!, from, to, a[1]!);
+      });
       return ALL;
     };
   },
-  /** out, weights, encoded, rows, cols, tiles, bytes of a tile; a unit is a row */
+  /** encoded, cols, tiles, bytes of a tile, then the matrices; a unit is a row */
   matmul: (kernels: Kernels, type: WeightType): JobFunction => {
     const matmul = kernels[`matmul_${type}`];
     return (a, begin, end) => {
-      matmul(a[0]!, a[1]!, a[2]!, begin, end, a[3]!, a[4]!, a[5]!, a[6]!);
+      eachMatrix(a, 4, begin, end, (out, weights, rows, from, to) => {
+        matmul(out, weights, a[0]!, from, to, rows, a[1]!, a[2]!, a[3]!);
+      });
       return ALL;
     };
   },
 } as const;
+
+/** Most matrices of one matvec or matmul job. */
+export const MAX_JOB_MATRICES = Math.floor((MAX_JOB_ARGS - 4) / 3);
+
+/** Units that a matrix of so many rows is of: whole groups of 8, so that each matrix of a job begins with one. */
+export function rowUnits(rows: number): number {
+  return Math.ceil(rows / 8) * 8;
+}
+
+/** Calls `multiply` with the rows [from, to) that units [begin, end) are of each matrix. Arguments `at` and on are out, weights, rows of one after the other. */
+function eachMatrix(
+  a: Float64Array,
+  at: number,
+  begin: number,
+  end: number,
+  multiply: (out: number, weights: number, rows: number, from: number, to: number) => void,
+): void {
+  for (let i = at, first = 0; first < end; i += 3) {
+    const rows = a[i + 2]!;
+    const from = Math.max(begin - first, 0);
+    const to = Math.min(end - first, rows);
+    if (from < to) multiply(a[i]!, a[i + 1]!, rows, from, to);
+    first += rowUnits(rows);
+  }
+}
 
 const kindsByCache = {
   /**

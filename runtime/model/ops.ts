@@ -1,6 +1,6 @@
 import { NumericError } from "../errors.js";
 import { rowBytes, type TensorType } from "../formats/tensor-types.js";
-import { jobNumbers } from "../memory/jobs.js";
+import { jobNumbers, MAX_JOB_MATRICES, rowUnits } from "../memory/jobs.js";
 import { attentionScratchBytes, cacheRowBytes, type KvCache } from "../memory/kv-cache.js";
 import type { Stage } from "../memory/stage.js";
 import { encodedBytes, type Matrix, packedBytes, type Tensor, type WeightType } from "../memory/tensor.js";
@@ -72,13 +72,12 @@ export function rmsnorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): vo
 }
 
 /**
- * outs[i] = weights[i] . x: several matrices that multiply one input, which is encoded once for each run of matrices of one type.
+ * outs[i] = weights[i] . x: several matrices that multiply one input. Neighbours of one type share its encoding, and are one job.
  * outs[i] holds n * rows floats, weights[i] [rows, cols], x n * cols floats; n is x's outermost dimension.
  */
 export function matmul(outs: readonly Tensor[], weights: readonly Matrix[], x: Tensor): void {
   const stage = sameStage("matmul", x, ...outs, ...weights);
   const n = x.shape[0]!;
-  let encoded: WeightType | undefined;
   weights.forEach((w, i) => {
     const out = outs[i]!;
     if (x.length !== n * w.cols || out.length !== n * w.rows) {
@@ -86,10 +85,13 @@ export function matmul(outs: readonly Tensor[], weights: readonly Matrix[], x: T
         `Cannot multiply: expected x of ${n} x ${w.cols} and out of ${n} x ${w.rows}, found ${x.length} and ${out.length} floats`,
       );
     }
-    if (encoded !== w.type) encode(stage, w.type, x, n, w.cols);
-    encoded = w.type;
-    multiply(stage, out, w, n);
   });
+  for (let begin = 0, end = 0; begin < weights.length; begin = end) {
+    const { type, cols } = weights[begin]!;
+    while (weights[end]?.type === type && end - begin < MAX_JOB_MATRICES) end++;
+    encode(stage, type, x, n, cols);
+    multiply(stage, outs.slice(begin, end), weights.slice(begin, end), n);
+  }
   stage.checkGuards("matmul");
 }
 
@@ -108,18 +110,23 @@ function encode(stage: Stage, type: WeightType, x: Tensor, n: number, cols: numb
   stage.run(jobNumbers[`encode_${type}`], units, chunkOf(stage, units, TILE * 16 * cols), args);
 }
 
-function multiply(stage: Stage, out: Tensor, w: Matrix, n: number): void {
-  const { address, type, rows, cols } = w;
+/** outs[i] = weights[i] . x for x as it is encoded: matrices of one type. */
+function multiply(stage: Stage, outs: readonly Tensor[], weights: readonly Matrix[], n: number): void {
+  const { type, cols } = weights[0]!;
   const bytes = encodedBytes(type, cols);
   const x = stage.plan.encoded.address;
+  const rows = weights.reduce((sum, w) => sum + rowUnits(w.rows), 0);
   const bytesPerRow = packedBytes(type, 8, cols) / 8;
+  const matrices = (position: number) =>
+    weights.flatMap((w, i) => [outs[i]!.address + position * w.rows * 4, w.address, w.rows]);
+
   const tiles = Math.floor(n / TILE);
   if (tiles) {
-    const args = [out.address, address, x, rows, cols, tiles, TILE * bytes];
+    const args = [x, cols, tiles, TILE * bytes, ...matrices(0)];
     stage.run(jobNumbers[`matmul_${type}`], rows, chunkOf(stage, rows, bytesPerRow * TILE * tiles, 8), args);
   }
   for (let i = tiles * TILE; i < n; i++) {
-    const args = [out.address + i * rows * 4, address, x + i * bytes, cols];
+    const args = [x + i * bytes, cols, ...matrices(i)];
     stage.run(jobNumbers[`matvec_${type}`], rows, chunkOf(stage, rows, bytesPerRow, 8), args);
   }
 }
