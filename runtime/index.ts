@@ -44,7 +44,7 @@ export type { Sink } from "./formats/gguf-writer.js";
 export type { WeightErrors } from "./formats/requantize.js";
 export type { Source } from "./formats/source.js";
 export type { EndedBy } from "./generate/generate-tokens.js";
-export { type Build, builds } from "./memory/choose-build.js";
+export { type Build, builds } from "./memory/builds.js";
 export type { CacheType } from "./memory/kv-cache.js";
 export type { LayerState, OnLayer } from "./model/layer-state.js";
 export type { Progress } from "./progress.js";

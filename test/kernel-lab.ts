@@ -1,9 +1,7 @@
 // Test support: runs kernels on data at chosen places of a full-size memory, with patterned zones around every array.
 
+import { relaxed, relaxed16, simd } from "../kernels/generated/builds.js";
 import { debug } from "../kernels/generated/debug.js";
-import { relaxed } from "../kernels/generated/relaxed.js";
-import { relaxed16 } from "../kernels/generated/relaxed16.js";
-import { simd } from "../kernels/generated/simd.js";
 import { inflateModule, instantiateKernels, type Kernels } from "../runtime/memory/kernel-module.js";
 
 const PAGES = 65_535; // a page below 4 GiB, as the largest stage has

@@ -7,7 +7,7 @@ import { referenceLogits } from "../../test/reference-model.js";
 import { sharedData } from "../../test/shared-data.js";
 import { openCheckpoint } from "../formats/open.js";
 import { fileSource } from "../formats/source.js";
-import { type Build, builds } from "../memory/choose-build.js";
+import { type Build, builds } from "../memory/builds.js";
 import type { CacheType } from "../memory/kv-cache.js";
 import { forward } from "../model/forward.js";
 import { type Llama, loadLlama } from "../model/llama.js";

@@ -1,9 +1,9 @@
 import { checkCount, checkNames, checkOption } from "../check-options.js";
-import { createEngine, type Engine } from "../engine/engine.js";
-import { type ModelData, openModel } from "../engine/open-model.js";
+import type { Engine } from "../engine/engine.js";
+import type { ModelData } from "../engine/open-model.js";
 import { checkThreads } from "../engine/threads.js";
 import type { Source } from "../formats/source.js";
-import { type Build, builds } from "../memory/choose-build.js";
+import { type Build, builds } from "../memory/builds.js";
 import { type CacheType, cacheTypes } from "../memory/kv-cache.js";
 import type { Progress } from "../progress.js";
 import type { SourceMessage } from "../worker/messages.js";
@@ -38,12 +38,12 @@ export interface LoadOptions {
   readonly quantize?: "q8_0" | "q4_0" | undefined;
   /** The kernels to use. Default: the fastest that the engine runs exactly. */
   readonly build?: Build | undefined;
-  /** Told after each tensor how many bytes of weights have been read. */
   /**
    * The address of the workers' script, for pages that may not load it from where this package is: `cria/worker`, as a module of its own or
    * bundled. Default: the package's own scripts.
    */
   readonly workerUrl?: string | URL | undefined;
+  /** Told after each tensor how many bytes of weights have been read. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Ends the loading; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -107,6 +107,9 @@ async function loadInWorker(from: SourceLike, options: LoadOptions): Promise<Mod
  */
 export async function loadInThread(from: SourceLike = "tiny", options: LoadOptions = {}): Promise<Model> {
   checkLoadOptions(options);
+  // not with this module: where a worker computes, a page would load them for nothing, kernels and all
+  const { createEngine } = await import("../engine/engine.js");
+  const { openModel } = await import("../engine/open-model.js");
   options.signal?.throwIfAborted();
   const sources: Source[] = [];
   const open = async (file: SourceLike) => {

@@ -1,19 +1,7 @@
-import { relaxed } from "../../kernels/generated/relaxed.js";
-import { relaxed16 } from "../../kernels/generated/relaxed16.js";
-import { simd } from "../../kernels/generated/simd.js";
+import { relaxed, relaxed16, simd } from "../../kernels/generated/builds.js";
 import { UnsupportedError } from "../errors.js";
+import type { Build } from "./builds.js";
 import { FIRST_PAGE_BYTES, inflateModule, instantiateKernels, type Kernels } from "./kernel-module.js";
-
-/**
- * The builds of the kernels, whose results are bit-equal:
- *
- *   simd       plain 128-bit SIMD
- *   relaxed    with relaxed SIMD's dot of bytes, summed in 32 bits: one instruction on x86 with AVX-VNNI and ARM with dot products
- *   relaxed16  with its dot summed in 16 bits: for x86 without AVX-VNNI, where the other dot is five instructions
- */
-export const builds = ["simd", "relaxed", "relaxed16"] as const;
-/** A build of the kernels: see `builds`. */
-export type Build = (typeof builds)[number];
 
 export interface ChosenBuild {
   readonly build: Build;

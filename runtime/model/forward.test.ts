@@ -5,7 +5,7 @@ import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { referenceLogits } from "../../test/reference-model.js";
 import type { Checkpoint, ModelConfig } from "../formats/checkpoint.js";
 import type { TensorType } from "../formats/tensor-types.js";
-import { builds } from "../memory/choose-build.js";
+import { builds } from "../memory/builds.js";
 import { inflateModule } from "../memory/kernel-module.js";
 import { forward } from "./forward.js";
 import { type Llama, type LlamaOptions, loadLlama } from "./llama.js";

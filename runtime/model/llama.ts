@@ -1,5 +1,6 @@
 import type { Checkpoint, ModelConfig } from "../formats/checkpoint.js";
-import { type Build, chooseBuild } from "../memory/choose-build.js";
+import type { Build } from "../memory/builds.js";
+import { chooseBuild } from "../memory/choose-build.js";
 import { type Plan, type PlanOptions, planModel, type ScratchSlots, type StagePlan } from "../memory/plan.js";
 import { allocateStage, Stage } from "../memory/stage.js";
 import type { Matrix, Tensor } from "../memory/tensor.js";
