@@ -5,7 +5,7 @@ import {
   cacheRowBytes,
   cacheTypes,
 } from "../runtime/memory/kv-cache.js";
-import { packedAs } from "../runtime/memory/plan.js";
+import { packedAs } from "../runtime/memory/layout.js";
 import { encodedBytes, packedBytes, type WeightType, weightTypes } from "../runtime/memory/tensor.js";
 import { type Arena, type FileType, fileBytes, type Region } from "./arena.js";
 

@@ -103,6 +103,20 @@ export function integers(option: string, text: string | undefined, least: number
   });
 }
 
+const byteUnits = { "": 1, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 } as const;
+
+/** A number of bytes, 1 or more, as an integer or with a unit: 2GiB, 1.5GiB. Parts of a byte are left out. */
+export function byteCount(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, digits, unit] = /^(\d+(?:\.\d+)?) ?(|[KMG]iB)$/i.exec(text) ?? [];
+  const value = Math.floor(Number(digits) * byteUnits[(unit ?? "").toLowerCase() as keyof typeof byteUnits]);
+  const isWhole = unit !== "" || !digits!.includes(".");
+  if (digits === undefined || !isWhole || !Number.isSafeInteger(value) || value < 1) {
+    throw unlike(option, "a number of bytes, such as 4000000000, 512MiB or 1.5GiB", text);
+  }
+  return value;
+}
+
 /** A number from `least` to `most`, written in decimal. */
 export function decimal(
   option: string,

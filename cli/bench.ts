@@ -23,6 +23,9 @@ const options = {
   output: { type: "string", short: "o" },
   depth: { type: "string" },
   cache: { type: "string" },
+  memory: { type: "string" },
+  weights: { type: "string" },
+  quantize: { type: "string" },
   build: { type: "string" },
 } as const satisfies OptionTable;
 
@@ -39,6 +42,7 @@ the mean of the tokens per second and its standard deviation, by the clock of a 
   -o, --output FORMAT  md, csv or json (default md)
   --depth N            tokens before those that are written, which are not counted: writing deep in a context (default 0)
   --cache TYPE         how keys and values are kept: f32, f16 or q8_0 (default f16)
+  --memory BYTES, --weights MODE, --quantize TYPE  as cria run
   --build BUILD        the kernels: simd, relaxed or relaxed16 (default: the fastest that is exact here)
 
 GB/s is what a test has to read at least, by its time: for every token that is written, all weights as the file holds them, save

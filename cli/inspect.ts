@@ -1,18 +1,38 @@
-import { type Inspection, inspect, type MetadataValue } from "../runtime/index.js";
-import { type OptionTable, parseArguments } from "./arguments.js";
-import { modelArgument } from "./model-options.js";
+import { estimate, type Inspection, inspect, type MetadataValue } from "../runtime/index.js";
+import { integer, type OptionTable, oneOf, parseArguments, UsageError } from "./arguments.js";
+import { fitText } from "./fit.js";
+import { memoryOptions, modelArgument } from "./model-options.js";
 import { grouped, printable, write } from "./output.js";
 import { table } from "./table.js";
 
-const options = { json: { type: "boolean" } } as const satisfies OptionTable;
+/** Those that go with --fit. */
+const fitOptions = {
+  context: { type: "string" },
+  cache: { type: "string" },
+  threads: { type: "string" },
+  memory: { type: "string" },
+  weights: { type: "string" },
+  quantize: { type: "string" },
+} as const satisfies OptionTable;
+
+const options = {
+  json: { type: "boolean" },
+  fit: { type: "boolean" },
+  ...fitOptions,
+} as const satisfies OptionTable;
 
 const help = `cria inspect MODEL [--json]
+cria inspect MODEL --fit [--context N] [--cache TYPE] [--threads N] [--memory BYTES] [--weights MODE] [--quantize TYPE] [--json]
 
 Shows what a model file says of itself: config, metadata, and the tensors with their shapes (outermost dimension first), types
 and sizes in bytes. No weights are read.
 
   --json  one JSON object: format, architecture, config, metadata, tensors, parameters, bytes, and problem where the file would
           not run; whole, where the other form shortens. Integers beyond 2^53 and numbers that are not finite are strings.
+  --fit   what loading the model would take instead, with options as those of cria run: bytes of weights, cache and scratch, whether
+          this machine has them, what would fit otherwise, and how fast it would write, by a fifth of a second of measuring. With
+          --json one object: contextLength, cacheType, threads, weightsBytes, cacheBytes, scratchBytes, readAheadBytes, totalBytes,
+          stages, contexts, memoryLimit, fits, wouldFit, speed.
 `;
 
 export const inspectCommand = { doing: "inspect", summary: "show what is in a model file", help, execute };
@@ -21,8 +41,24 @@ async function execute(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseArguments(args, options);
   if (values.help) return write(help);
   const path = modelArgument(positionals, "inspect", "MODEL");
+  if (values.fit) return tellFit(path, values);
+  for (const name of Object.keys(fitOptions) as (keyof typeof fitOptions)[]) {
+    if (values[name] !== undefined) throw new UsageError(`--${name}: expected it with --fit, found it alone`);
+  }
   const inspection = await inspect(path);
   await write(values.json ? `${JSON.stringify(asJson(inspection))}\n` : asText(path, inspection));
+}
+
+type FitValues = { readonly [Name in keyof typeof fitOptions]?: string } & { readonly json?: boolean };
+
+async function tellFit(path: string, values: FitValues): Promise<void> {
+  const found = await estimate(path, {
+    contextLength: integer("--context", values.context, 1),
+    cacheType: oneOf("--cache", values.cache, ["f32", "f16", "q8_0"]),
+    threads: integer("--threads", values.threads, 1),
+    ...memoryOptions(values),
+  });
+  await write(values.json ? `${JSON.stringify(found)}\n` : fitText(path, found));
 }
 
 function asJson({

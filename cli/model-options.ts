@@ -1,5 +1,13 @@
 import { builds, type LoadOptions, load, type Model } from "../runtime/index.js";
-import { fileName, integer, type OptionTable, oneOf, onePositional, UsageError } from "./arguments.js";
+import {
+  byteCount,
+  fileName,
+  integer,
+  type OptionTable,
+  oneOf,
+  onePositional,
+  UsageError,
+} from "./arguments.js";
 import { progressLine, progressText } from "./output.js";
 
 /** The options of every command that loads a model. */
@@ -8,6 +16,9 @@ export const modelOptions = {
   context: { type: "string" },
   cache: { type: "string" },
   threads: { type: "string" },
+  memory: { type: "string" },
+  weights: { type: "string" },
+  quantize: { type: "string" },
   build: { type: "string" },
 } as const satisfies OptionTable;
 
@@ -20,6 +31,11 @@ export const modelOptionsHelp = `
   --cache TYPE         how keys and values are kept: f32, f16 or q8_0 (default f16)
   --threads N          threads to compute with, 1 to 64; the results are the same (default: one for each core, 16 at
                        most; one for small models)
+  --memory BYTES       most memory that the model may take, such as 4000000000, 512MiB or 1.5GiB; what is above is refused (default: what
+                       the machine has available)
+  --weights MODE       resident keeps all weights in memory; stream reads the layers that --memory has no room for from the file
+                       for every token, at the speed of the disk; the results are the same (default resident)
+  --quantize TYPE      turns matrices of F32, F16 and BF16 into q8_0 or q4_0 while they are read: less memory, and faster
   --build BUILD        the kernels: simd, relaxed or relaxed16 (default: the fastest that is exact here; the results are the same)`;
 
 type ModelValues = { readonly [Name in keyof typeof modelOptions]?: string };
@@ -31,7 +47,19 @@ export function loadOptions(values: ModelValues): LoadOptions {
     contextLength: integer("--context", values.context, 1),
     cacheType: oneOf("--cache", values.cache, ["f32", "f16", "q8_0"]),
     threads: integer("--threads", values.threads, 1),
+    ...memoryOptions(values),
     build: oneOf("--build", values.build, builds),
+  };
+}
+
+/** What the options say of memory. */
+export function memoryOptions(
+  values: Pick<ModelValues, "memory" | "weights" | "quantize">,
+): Pick<LoadOptions, "memoryLimit" | "weights" | "quantize"> {
+  return {
+    memoryLimit: byteCount("--memory", values.memory),
+    weights: oneOf("--weights", values.weights, ["resident", "stream"]),
+    quantize: oneOf("--quantize", values.quantize, ["q8_0", "q4_0"]),
   };
 }
 

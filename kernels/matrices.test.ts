@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from "vitest";
 import { type TensorType, tensorTypes } from "../runtime/formats/tensor-types.js";
-import { packedAs } from "../runtime/memory/plan.js";
+import { packedAs } from "../runtime/memory/layout.js";
 import { encodedBytes, packedBytes } from "../runtime/memory/tensor.js";
 import { dequantize } from "../test/dequantize.js";
 import { type Lab, labs, maxError, places, randomFloats } from "../test/kernel-lab.js";

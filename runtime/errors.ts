@@ -45,7 +45,10 @@ export class NetworkError extends Error {
   /** The status that the server answered with; undefined where it didn't, or where that was fine and something else was not. */
   readonly status: number | undefined;
 
-  constructor(message: string, { status, ...options }: ErrorOptions & { readonly status?: number } = {}) {
+  constructor(
+    message: string,
+    { status, ...options }: ErrorOptions & Partial<Pick<NetworkError, "status">> = {},
+  ) {
     super(message, options);
     this.status = status;
   }

@@ -9,6 +9,13 @@ export {
   type ConvertType,
   convert,
 } from "./api/convert.js";
+export {
+  type Estimate,
+  type EstimatedContext,
+  type EstimatedStage,
+  type EstimateOptions,
+  estimate,
+} from "./api/estimate.js";
 export type { Generation, GenerationResult, Part } from "./api/generation.js";
 export { type InspectedTensor, type Inspection, inspect } from "./api/inspect.js";
 export { type LoadOptions, load, loadInThread } from "./api/load.js";
@@ -45,7 +52,9 @@ export type { WeightErrors } from "./formats/requantize.js";
 export type { Source } from "./formats/source.js";
 export type { EndedBy } from "./generate/generate-tokens.js";
 export { type Build, builds } from "./memory/builds.js";
+export type { Suggestion, WeightMode } from "./memory/fit.js";
 export type { CacheType } from "./memory/kv-cache.js";
+export type { DecodeSpeed } from "./model/decode-speed.js";
 export type { LayerState, OnLayer } from "./model/layer-state.js";
 export type { Progress } from "./progress.js";
 export type { TokenLogprob } from "./sampling/log-probabilities.js";

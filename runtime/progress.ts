@@ -1,7 +1,8 @@
 /** How far something is that takes a while. */
 export interface Progress {
-  /** Bytes done, and in all: of the weights, of the file that is checked, of the new file. */
+  /** Bytes done: of the weights, of the file that is checked, of the new file. */
   readonly loaded: number;
+  /** Bytes in all. */
   readonly total: number;
   /**
    * What is being done: `weights` are read into memory, from a server while they are downloaded; `check` is the rest of a file's

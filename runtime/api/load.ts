@@ -1,15 +1,17 @@
-import { checkCount, checkNames, checkOption } from "../check-options.js";
+import { checkNames, checkOption } from "../check-options.js";
 import type { Engine } from "../engine/engine.js";
 import type { ModelData } from "../engine/open-model.js";
 import { checkThreads } from "../engine/threads.js";
 import type { Source } from "../formats/source.js";
 import { type Build, builds } from "../memory/builds.js";
-import { type CacheType, cacheTypes } from "../memory/kv-cache.js";
+import type { WeightMode } from "../memory/fit.js";
+import type { CacheType } from "../memory/kv-cache.js";
 import type { Progress } from "../progress.js";
 import type { SourceMessage } from "../worker/messages.js";
 import { NoWorkerError, openWorkerEngine } from "../worker/worker-engine.js";
 import { createModel, type Model } from "./model.js";
 import { modelTokenizer } from "./open-model-tokenizer.js";
+import { checkPlanOptions } from "./plan-options.js";
 import { isRemote, openSource, type SourceLike, wholeAddress } from "./sources.js";
 
 /** How a model is loaded. All of them may be left out. */
@@ -36,6 +38,18 @@ export interface LoadOptions {
    * same logits. Default: weights stay what they are.
    */
   readonly quantize?: "q8_0" | "q4_0" | undefined;
+  /**
+   * Most bytes that the model may take: weights, cache and scratch. Default: what the machine has available, as far as the system tells; pages
+   * are not told. What is above is refused before any weights are read.
+   */
+  readonly memoryLimit?: number | undefined;
+  /**
+   * "resident" keeps all weights in memory. "stream" keeps as many layers as memoryLimit has room for, and reads the others from the source for
+   * every pass, while the layer before is computed: a model runs that is larger than memory, at the speed of the disk. A 70B model of 39 GB
+   * takes some 20 seconds for each token at 2 GB/s; prompts are read 256 tokens in a pass. The results are the same bits. The source
+   * stays open until dispose(). Default: resident; a model is never streamed without being asked for.
+   */
+  readonly weights?: WeightMode | undefined;
   /** The kernels to use. Default: the fastest that the engine runs exactly. */
   readonly build?: Build | undefined;
   /**
@@ -55,6 +69,8 @@ const optionNames = [
   "threads",
   "tokenizer",
   "quantize",
+  "memoryLimit",
+  "weights",
   "build",
   "workerUrl",
   "onProgress",
@@ -86,6 +102,7 @@ async function loadInWorker(from: SourceLike, options: LoadOptions): Promise<Mod
   const { tokenizer, workerUrl, onProgress, signal, ...rest } = options;
   signal?.throwIfAborted();
   const files = new SourceMessages();
+  let streams = false;
   try {
     const { engine, data } = await openWorkerEngine({
       model: await files.add(from),
@@ -95,9 +112,13 @@ async function loadInWorker(from: SourceLike, options: LoadOptions): Promise<Mod
       onProgress,
       signal,
     });
-    return await bind(engine, data, options, false);
+    streams = engine.facts.streamedLayers > 0;
+    const whole = streams
+      ? { ...engine, dispose: () => engine.dispose().finally(() => files.close()) }
+      : engine;
+    return await bind(whole, data, options, false);
   } finally {
-    await files.close();
+    if (!streams) await files.close();
   }
 }
 
@@ -110,22 +131,14 @@ export async function loadInThread(from: SourceLike = "tiny", options: LoadOptio
   // not with this module: where a worker computes, a page would load them for nothing, kernels and all
   const { createEngine } = await import("../engine/engine.js");
   const { openModel } = await import("../engine/open-model.js");
-  options.signal?.throwIfAborted();
-  const sources: Source[] = [];
-  const open = async (file: SourceLike) => {
-    const source = await openSource(file, options.signal);
-    sources.push(source);
-    return source;
+  const { tokenizer, signal, ...rest } = options;
+  signal?.throwIfAborted();
+  const files = {
+    model: () => openSource(from, signal),
+    tokenizer: tokenizer === undefined ? undefined : () => openSource(tokenizer, signal),
   };
-  try {
-    const model = await open(from);
-    const asked = options.tokenizer === undefined ? undefined : await open(options.tokenizer);
-    const { llama, data } = await openModel(model, asked, options);
-    return await bind(createEngine(llama, { stops: data.stops }), data, options, true);
-  } finally {
-    // nothing is read from them any more, so nothing is lost
-    for (const source of sources) await source.close().catch(() => {});
-  }
+  const { llama, data } = await openModel(files, { ...rest, signal });
+  return bind(createEngine(llama, { stops: data.stops }), data, options, true);
 }
 
 /** The model of an engine, with its tokenizer. Where that is not as asked for, the engine is disposed of. */
@@ -177,20 +190,14 @@ class SourceMessages {
 /** Throws a TypeError or RangeError for the first option that is unknown or wrong. */
 function checkLoadOptions(options: LoadOptions): void {
   checkNames("load", options, optionNames);
-  checkCount("load", "contextLength", options.contextLength, 1);
+  checkPlanOptions("load", options);
   checkThreads(options.threads);
-  const { cacheType, build, quantize, workerUrl } = options;
+  const { build, workerUrl } = options;
   const isAddress = workerUrl === undefined || typeof workerUrl === "string" || workerUrl instanceof URL;
   checkOption("load", "workerUrl", workerUrl, "an address", isAddress);
-  if (cacheType !== undefined && !cacheTypes.includes(cacheType)) {
-    throw new TypeError(`Cannot load: expected cacheType to be f32, f16 or q8_0, found ${String(cacheType)}`);
-  }
   if (build !== undefined && !builds.includes(build)) {
     throw new TypeError(
       `Cannot load: expected build to be one of ${builds.join(", ")}, found ${String(build)}`,
     );
-  }
-  if (quantize !== undefined && quantize !== "q8_0" && quantize !== "q4_0") {
-    throw new TypeError(`Cannot load: expected quantize to be q8_0 or q4_0, found ${String(quantize)}`);
   }
 }

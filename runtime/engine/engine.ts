@@ -37,6 +37,8 @@ export interface EngineFacts {
   readonly threads: number;
   /** The types that the matrices are packed to, those with the most bytes first. */
   readonly layout: string;
+  /** Layers whose weights are not kept, but read anew for every pass. */
+  readonly streamedLayers: number;
 }
 
 /** What every call takes. */
@@ -181,6 +183,7 @@ export function createEngine(loaded: Llama, options: EngineOptions): Engine {
       build: loaded.build,
       threads: loaded.threads,
       layout: packedTypes(plan).join("+"),
+      streamedLayers: plan.streamedLayers,
     },
     async *generate(ids, { owner, sampling, textOf, ...call }) {
       checkIds(loaded, ids);

@@ -4,13 +4,18 @@ import { openCheckpoint } from "../formats/open.js";
 import { quantizedCheckpoint } from "../formats/requantize.js";
 import type { Source } from "../formats/source.js";
 import type { GenerateTokensOptions } from "../generate/generate-tokens.js";
+import { availableMemory } from "../memory/available-memory.js";
 import { type Llama, type LlamaOptions, loadLlama } from "../model/llama.js";
 import { createProgress } from "../progress.js";
+import { chooseContext } from "./choose-context.js";
 import { threadsFor } from "./threads.js";
 import { readTokenizerData, readTokenizersBeside, type TokenizerData } from "./tokenizer-data.js";
 
 export interface OpenModelOptions
-  extends Pick<LlamaOptions, "cacheType" | "build" | "workerUrl" | "onProgress" | "signal" | "interrupt"> {
+  extends Pick<
+    LlamaOptions,
+    "cacheType" | "build" | "workerUrl" | "memoryLimit" | "weights" | "onProgress" | "signal" | "interrupt"
+  > {
   readonly contextLength?: number | undefined;
   readonly threads?: number | undefined;
   readonly quantize?: "q8_0" | "q4_0" | undefined;
@@ -35,36 +40,62 @@ export interface ModelData {
   readonly problem: Error | undefined;
 }
 
-/** The longest context that is reserved without being asked for: Llama 2's own. */
-const DEFAULT_CONTEXT = 4096;
+/** The files of a model, opened when they are needed. */
+export interface ModelFiles {
+  readonly model: () => Promise<Source>;
+  /** A tokenizer that was asked for in place of the model's own vocabulary. */
+  readonly tokenizer: (() => Promise<Source>) | undefined;
+}
 
 /**
- * Opens a model and loads its weights. The sources stay the caller's to close, and nothing is read from them afterwards.
- *
- * @param tokenizer a file asked for in place of the model's own vocabulary
+ * Opens a model and loads its weights. Its files are closed when nothing is read from them any more: that of a model with streamed layers
+ * when it is disposed of.
  */
 export async function openModel(
-  source: Source,
-  tokenizer: Source | undefined,
+  files: ModelFiles,
   options: OpenModelOptions,
 ): Promise<{ llama: Llama; data: ModelData }> {
-  const stored = await openCheckpoint(source);
-  const checkpoint = options.quantize ? quantizedCheckpoint(stored, options.quantize) : stored;
-  const contextLength = chooseContext(checkpoint, options.contextLength);
-  const data = await readModelData(checkpoint, source, tokenizer);
-  const llama = await loadLlama(checkpoint, {
-    ...options,
-    contextLength,
-    threads: threadsFor(checkpoint, options.threads),
-    threadsOptional: options.threads === undefined,
-  });
+  const source = await files.model();
+  let streaming: Llama | undefined;
   try {
-    await checkHashes(source, options.onProgress);
-    return { llama, data };
-  } catch (error) {
-    await llama.dispose();
-    throw error;
+    const stored = await openCheckpoint(source);
+    const checkpoint = options.quantize ? quantizedCheckpoint(stored, options.quantize) : stored;
+    const contextLength = chooseContext(checkpoint, options.contextLength);
+    const data = await readModelData(checkpoint, source, files.tokenizer);
+    const llama = await loadLlama(checkpoint, {
+      ...options,
+      contextLength,
+      memoryLimit: options.memoryLimit ?? availableMemory(),
+      threads: threadsFor(checkpoint, options.threads),
+      threadsOptional: options.threads === undefined,
+    });
+    try {
+      await checkHashes(source, options.onProgress);
+    } catch (error) {
+      await llama.dispose();
+      throw error;
+    }
+    if (llama.plan.streamedLayers) streaming = closingAfter(llama, source);
+    return { llama: streaming ?? llama, data };
+  } finally {
+    if (!streaming) await close(source);
   }
+}
+
+/** A model with streamed layers, which closes its source when it is disposed of. */
+function closingAfter(llama: Llama, source: Source): Llama {
+  return {
+    ...llama,
+    async dispose() {
+      await llama.dispose();
+      await close(source);
+    },
+  };
+}
+
+/** What a file's closing fails with is of no interest: nothing is read from it any more, so nothing is lost. */
+async function close(source: Source): Promise<void> {
+  await source.close().catch(() => {});
 }
 
 /** Files whose hashes are known are checked before anybody gets to see the model. */
@@ -77,26 +108,16 @@ async function checkHashes({ verify }: Source, onProgress: OpenModelOptions["onP
   });
 }
 
-function chooseContext({ config, source }: Checkpoint, asked: number | undefined): number {
-  if (asked === undefined) return Math.min(config.contextLength, DEFAULT_CONTEXT);
-  if (asked > config.contextLength) {
-    throw new RangeError(
-      `Cannot load ${source.name}: expected a contextLength of at most ${config.contextLength}, which the model was trained on, found ${asked}`,
-    );
-  }
-  return asked;
-}
-
 async function readModelData(
   { source, special, vocabulary, metadata, format }: Checkpoint,
   model: Source,
-  asked: Source | undefined,
+  asked: ModelFiles["tokenizer"],
 ): Promise<ModelData> {
   const userDefined = 4; // SentencePiece's piece type
   const template = metadata.get("tokenizer.chat_template");
   let tokenizers: readonly TokenizerData[] = [];
   let problem: Error | undefined;
-  if (asked) tokenizers = [await readTokenizerData(asked)];
+  if (asked) tokenizers = [await readAsked(asked)];
   else if (vocabulary) tokenizers = [{ name: `of ${source.name}`, content: vocabulary }];
   else if (format.startsWith("GGUF")) {
     problem = new ModelError(
@@ -119,6 +140,15 @@ async function readModelData(
     tokenizers,
     problem,
   };
+}
+
+async function readAsked(open: () => Promise<Source>): Promise<TokenizerData> {
+  const source = await open();
+  try {
+    return await readTokenizerData(source);
+  } finally {
+    await close(source);
+  }
 }
 
 function stopsOf(special: Checkpoint["special"]): ModelData["stops"] {

@@ -3,11 +3,13 @@ import { KeptFile } from "./kept-file.js";
 
 /** A model file that is kept, or a part of one. */
 export interface CachedFile {
+  /** Where it came from. */
   readonly url: string;
   /** Of the whole file, in bytes. */
   readonly size: number;
   /** Bytes of it that are kept. Those of a download that was broken off are used by the next one. */
   readonly cachedBytes: number;
+  /** Whether all of it is kept. */
   readonly isWhole: boolean;
   /** The SHA-256 that it was found to have; undefined where none was known to check. */
   readonly sha256: string | undefined;

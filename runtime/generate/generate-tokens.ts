@@ -1,4 +1,4 @@
-import { forward } from "../model/forward.js";
+import { forwardAsync } from "../model/forward.js";
 import { logProbabilities, type TokenLogprob } from "../sampling/log-probabilities.js";
 import type { Sampler } from "../sampling/sampler.js";
 import type { Pace } from "./pace.js";
@@ -110,7 +110,8 @@ async function logitsAfter(past: Past, ids: readonly number[], pace: Pace): Prom
   const position = ids.length - 1;
   if (past.ids.length === position) {
     const id = ids[position]!;
-    const logits = forward(past.llama, [id], position, { onLayer: past.onLayer });
+    const { llama, onLayer } = past;
+    const logits = await forwardAsync(llama, [id], position, { onLayer, rest: pace.rest });
     past.ids.push(id);
     return logits;
   }

@@ -1,5 +1,5 @@
 import { ContextError } from "../errors.js";
-import { forward } from "../model/forward.js";
+import { forwardAsync } from "../model/forward.js";
 import type { OnLayer } from "../model/layer-state.js";
 import type { Llama } from "../model/llama.js";
 import type { Pace } from "./pace.js";
@@ -55,11 +55,13 @@ export async function* logitsByPosition(
   while (past.ids.length < ids.length) {
     await pace.rest();
     const position = past.ids.length;
-    const n = Math.min(pace.chunk(msPerPosition, llama.plan.batch), ids.length - position);
+    // where each pass reads weights from a disk, as many positions as can share that
+    const { batch, streamedLayers } = llama.plan;
+    const n = Math.min(streamedLayers ? batch : pace.chunk(msPerPosition, batch), ids.length - position);
     const began = performance.now();
     const logitsFrom = Math.min(Math.max(from - position, 0), n);
     const chunk = ids.slice(position, position + n);
-    const logits = forward(llama, chunk, position, { logitsFrom, onLayer });
+    const logits = await forwardAsync(llama, chunk, position, { logitsFrom, onLayer, rest: pace.rest });
     past.ids.push(...chunk);
     msPerPosition = (performance.now() - began) / n;
     for (let i = 0; i < n - logitsFrom; i++) yield logits.subarray(i * vocabSize, (i + 1) * vocabSize);

@@ -1,60 +1,101 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { header, llama } from "../../test/model-header.js";
 import { smallConfig } from "../../test/random-model.js";
 import { OutOfMemoryError } from "../errors.js";
-import type { Checkpoint, ModelConfig, TensorInfo } from "../formats/checkpoint.js";
-import { llamaTensors } from "../formats/llama-tensors.js";
-import { bytesSource } from "../formats/source.js";
-import { rowBytes, type TensorType } from "../formats/tensor-types.js";
+import type { Checkpoint, ModelConfig } from "../formats/checkpoint.js";
+import type { TensorType } from "../formats/tensor-types.js";
+import { cacheRowBytes, cacheTypes } from "./kv-cache.js";
 import { type Plan, packedTypes, planModel } from "./plan.js";
+import { type CacheSlot, type MatrixSlot, PAGE_BYTES, type StagePlan, type TensorSlot } from "./slots.js";
+import { packedBytes } from "./tensor.js";
 
-const PAGE = 65_536;
-
-/** A checkpoint's header, without bytes: planning reads none. The embedding may have a type of its own. */
-function header(config: ModelConfig, type: TensorType, tied = false, embedding = type): Checkpoint {
-  const tensors = new Map<string, TensorInfo>();
-  for (const [name, shape] of llamaTensors(config, { tied })) {
-    const isNorm = shape.length === 1;
-    const ofType = isNorm ? "F32" : name === "token_embd.weight" ? embedding : type;
-    const bytes = rowBytes(ofType, shape.at(-1)!) * (isNorm ? 1 : shape[0]!);
-    tensors.set(name, { name, shape, type: ofType, offset: 0, bytes });
-  }
-  return {
-    format: "header",
-    architecture: "llama",
-    config,
-    metadata: new Map(),
-    tensors,
-    vocabulary: undefined,
-    special: {},
-    source: { ...bytesSource(new Uint8Array()), name: "model.gguf" },
-    readRows: () => Promise.reject(new Error("planning reads no weights")),
-  };
+/** Bytes [begin, end) of a memory. */
+interface Extent {
+  readonly begin: number;
+  readonly end: number;
 }
 
-/** Shapes as published: Touvron et al. 2023, table 1 of the appendix, and the released params.json files. */
-const shapes = {
-  "7B": { dim: 4096, hiddenDim: 11008, nLayers: 32, nHeads: 32, nKvHeads: 32 },
-  "13B": { dim: 5120, hiddenDim: 13824, nLayers: 40, nHeads: 40, nKvHeads: 40 },
-  "70B": { dim: 8192, hiddenDim: 28672, nLayers: 80, nHeads: 64, nKvHeads: 8 },
-};
-
-function llama(name: keyof typeof shapes): ModelConfig {
-  return smallConfig({ ...shapes[name], vocabSize: 32000, contextLength: 4096 });
-}
-
-/** Every slot of a plan, in its stage. */
-function slots(plan: Plan): { stage: number; address: number }[] {
-  const found: { stage: number; address: number }[] = [];
-  const visit = (value: unknown, stage: number) => {
+/** What the slots within an object take, by their own shapes. */
+function extents(within: object): Extent[] {
+  const found: Extent[] = [];
+  const visit = (value: unknown) => {
     if (typeof value !== "object" || value === null) return;
-    if ("address" in value) found.push({ stage, address: Number(value.address) });
-    for (const inner of Object.values(value)) visit(inner, stage);
+    if ("address" in value) found.push(extentOf(value as AnySlot));
+    else for (const inner of Object.values(value)) visit(inner);
   };
-  plan.stages.forEach((stage, i) => {
-    visit(stage, i);
-  });
+  visit(within);
   return found;
+}
+
+type AnySlot = TensorSlot | MatrixSlot | CacheSlot | { readonly address: number; readonly bytes: number };
+
+function extentOf(slot: AnySlot): Extent {
+  const { address: begin } = slot;
+  if ("shape" in slot)
+    return { begin, end: begin + 4 * slot.shape.reduce((product, size) => product * size, 1) };
+  if ("rows" in slot) return { begin, end: begin + packedBytes(slot.type, slot.rows, slot.cols) };
+  if ("bytes" in slot) return { begin, end: begin + slot.bytes };
+  const { type, heads, contextLength, headDim } = slot;
+  return { begin, end: begin + heads * contextLength * cacheRowBytes(type, headDim) };
+}
+
+/** Fails where two extents share a byte, or one is outside the stage's memory or in its first page, which is the module's. */
+function expectApart(stage: StagePlan, slots: readonly Extent[]): void {
+  let end = PAGE_BYTES;
+  for (const extent of slots.toSorted((a, b) => a.begin - b.begin)) {
+    expect(extent.begin).toBeGreaterThanOrEqual(end);
+    expect(extent.begin % 64).toBe(0);
+    end = extent.end;
+  }
+  expect(end).toBeLessThanOrEqual(stage.pages * PAGE_BYTES);
+}
+
+/** Checks a plan for what every plan must be: each part once and in its order, no two in one place, no stage above the limit. */
+function expectSound(
+  plan: Plan,
+  { config, tensors }: Checkpoint,
+  maxStageBytes = 2 ** 32 - PAGE_BYTES,
+): void {
+  const tied = !tensors.has("output.weight");
+  let layers = 0;
+  const rows = { embedding: 0, output: 0 };
+  for (const stage of plan.stages) {
+    expect(stage.pages * PAGE_BYTES).toBeLessThanOrEqual(maxStageBytes);
+    if (stage.layers.length) expect(stage.firstLayer).toBe(layers);
+    layers += stage.layers.length;
+    for (const [kind, slot] of [
+      ["embedding", stage.embedding],
+      ["output", stage.head?.output],
+    ] as const) {
+      if (!slot) continue;
+      expect(slot.firstRow).toBe(rows[kind]);
+      expect(slot.firstRow % 8).toBe(0);
+      rows[kind] += slot.rows;
+      // the rows are there before any layer, or after all of them
+      if (kind === "embedding") expect(layers).toBe(stage.layers.length);
+      else if (!tied) expect(layers).toBe(config.nLayers);
+    }
+    if (stage.head) expect(stage.head.output === stage.embedding).toBe(tied);
+
+    // streamed layers take turns in one place
+    const kept = stage.layers.slice(0, stage.streamedFrom);
+    const streamed = stage.layers.slice(stage.streamedFrom);
+    const caches = streamed.flatMap(({ keys, values }) => [keys, values]);
+    const { head, embedding, rope, scratch, attention, encoded, staging } = stage;
+    const ends = tied ? [embedding, head?.norm, head?.logits] : [embedding, head];
+    const others = [kept, caches, ends, rope, scratch, attention, encoded, staging];
+    expectApart(stage, extents(others));
+    for (const { keys: _, values: __, ...weights } of streamed)
+      expectApart(stage, extents([others, weights]));
+  }
+  expect(layers).toBe(config.nLayers);
+  expect(rows).toEqual({ embedding: config.vocabSize, output: config.vocabSize });
+  const streamed = plan.stages.reduce(
+    (sum, { layers, streamedFrom }) => sum + layers.length - streamedFrom,
+    0,
+  );
+  expect(streamed).toBe(plan.streamedLayers);
 }
 
 describe("planModel()", () => {
@@ -66,24 +107,91 @@ describe("planModel()", () => {
   ] as const)(
     "lays Llama 2 %s in %s over stages of less than 4 GiB, every layer once and in order",
     (name, type) => {
-      const config = llama(name);
-      const plan = planModel(header(config, type), { contextLength: 4096 });
-      let layers = 0;
-      for (const stage of plan.stages) {
-        expect(stage.pages).toBeLessThan(65_536);
-        if (stage.layers.length) expect(stage.firstLayer).toBe(layers);
-        layers += stage.layers.length;
-      }
-      expect(layers).toBe(config.nLayers);
-      expect(plan.stages[0]!.embedding).toBeDefined();
-      expect(plan.stages.at(-1)!.output).toBeDefined();
-      for (const { stage, address } of slots(plan)) {
-        expect(address).toBeGreaterThanOrEqual(PAGE); // the first page is the module's
-        expect(address).toBeLessThanOrEqual(plan.stages[stage]!.pages * PAGE);
-        expect(address % 64).toBe(0);
-      }
+      const checkpoint = header(llama(name), type);
+      expectSound(planModel(checkpoint, { contextLength: 4096 }), checkpoint);
     },
   );
+
+  it("lays any model over stages of any size, on which it fits", () => {
+    const models = fc.record({
+      nLayers: fc.integer({ min: 1, max: 12 }),
+      hiddenDim: fc.integer({ min: 1, max: 40 }).map((n) => 32 * n),
+      vocabSize: fc.integer({ min: 9, max: 80_000 }),
+      type: fc.constantFrom<TensorType>("F32", "F16", "Q8_0", "Q4_0", "Q5_0"),
+      embedding: fc.constantFrom<TensorType>("F32", "Q8_0"),
+      tied: fc.boolean(),
+      cacheType: fc.constantFrom(...cacheTypes),
+      contextLength: fc.integer({ min: 1, max: 64 }),
+      threads: fc.integer({ min: 1, max: 4 }),
+      batch: fc.integer({ min: 1, max: 64 }),
+      streamed: fc.integer({ min: 0, max: 12 }),
+      pages: fc.integer({ min: 12, max: 300 }),
+    });
+    let several = 0;
+    let cut = 0;
+    fc.assert(
+      fc.property(models, ({ type, embedding, tied, streamed, pages, ...sizes }) => {
+        const { nLayers, hiddenDim, vocabSize, ...options } = sizes;
+        const checkpoint = header(smallConfig({ nLayers, hiddenDim, vocabSize }), type, tied, embedding);
+        const streamedLayers = Math.min(streamed, nLayers);
+        const maxStageBytes = pages * PAGE_BYTES + 100;
+        const attempt = () => planModel(checkpoint, { ...options, streamedLayers, maxStageBytes });
+        let plan: Plan;
+        try {
+          plan = attempt();
+        } catch (error) {
+          if (!(error instanceof OutOfMemoryError)) throw error;
+          return;
+        }
+        expectSound(plan, checkpoint, maxStageBytes);
+        if (plan.stages.length > 1) several++;
+        if (plan.stages[0]!.embedding!.rows < vocabSize) cut++;
+      }),
+      { numRuns: 300 },
+    );
+    expect(several).toBeGreaterThan(20); // or the property says nothing
+    expect(cut).toBeGreaterThan(5);
+  });
+
+  it("fills the stages about equally: none is more than a layer above the mean", () => {
+    for (const [name, type, contextLength] of [
+      ["7B", "Q4_0", 4096],
+      ["13B", "Q4_0", 2048],
+      ["70B", "Q4_0", 4096],
+      ["70B", "Q8_0", 4096],
+    ] as const) {
+      const { stages, totalBytes } = planModel(header(llama(name), type), { contextLength });
+      const sizes = stages.map(({ pages }) => pages * PAGE_BYTES);
+      const layer = stages.map(({ bytes, layers }) => (bytes.weights + bytes.cache) / layers.length);
+      expect(Math.max(...sizes)).toBeLessThan(totalBytes / stages.length + Math.max(...layer));
+    }
+  });
+
+  it("cuts an embedding and a classifier that are larger than a stage by rows", () => {
+    // 70B's shape with a vocabulary of 131,072, in F32: 4 GiB each
+    const config = { ...llama("70B"), nLayers: 1, vocabSize: 131_072 };
+    const checkpoint = header(config, "F32");
+    const plan = planModel(checkpoint, { contextLength: 64 });
+    expectSound(plan, checkpoint);
+    expect(plan.stages.filter(({ embedding }) => embedding).map(({ embedding }) => embedding!.rows)).toEqual([
+      65_536, 65_536,
+    ]);
+    const tied = header(config, "F32", true);
+    expectSound(planModel(tied, { contextLength: 64 }), tied);
+  });
+
+  it("streamed layers take turns in one place of their stage, and are counted once", () => {
+    const checkpoint = header(llama("7B"), "Q4_0");
+    const options = { contextLength: 1024, batch: 64 };
+    const whole = planModel(checkpoint, options);
+    const layerBytes = 4096 * (4 * 4096 + 3 * 11008) * (18 / 32);
+    const plan = planModel(checkpoint, { ...options, streamedLayers: 20 });
+    expectSound(plan, checkpoint);
+    expect(plan.readAheadBytes).toBe(layerBytes + 2 * 4096 * 4);
+    const saved = whole.totalBytes - plan.totalBytes;
+    expect(saved).toBeGreaterThan(0.99 * (20 - 2) * layerBytes);
+    expect(planModel(checkpoint, { ...options, streamedLayers: 32 }).totalBytes).toBeLessThan(1.2e9);
+  });
 
   it("counts at least the file's weights and the cache of every position, kv dimension and layer in its type", () => {
     const config = llama("7B");
@@ -105,18 +213,6 @@ describe("planModel()", () => {
     }
   });
 
-  it("fills each stage with as many layers as fit, whatever its size", () => {
-    const checkpoint = header(smallConfig({ nLayers: 90, dim: 64, hiddenDim: 256 }), "F32");
-    const whole = planModel(checkpoint, { contextLength: 64 }).totalBytes;
-    fc.assert(
-      fc.property(fc.integer({ min: Math.ceil(whole / 3), max: whole }), (maxStageBytes) => {
-        const plan = planModel(checkpoint, { contextLength: 64, maxStageBytes });
-        for (const stage of plan.stages) expect(stage.pages * PAGE).toBeLessThanOrEqual(maxStageBytes);
-        expect(plan.stages.reduce((sum, stage) => sum + stage.layers.length, 0)).toBe(90);
-      }),
-    );
-  });
-
   it("plans a thousand layers at once", () => {
     const began = performance.now();
     const plan = planModel(header(smallConfig({ nLayers: 1000, dim: 4096, hiddenDim: 8192 }), "F32"), {
@@ -127,11 +223,16 @@ describe("planModel()", () => {
   });
 
   it("refuses a part that no stage can hold, with the numbers and before anything is read", () => {
-    const config = smallConfig({ dim: 8192, vocabSize: 256_000, nHeads: 64 });
-    const attempt = () => planModel(header(config, "F32"), { contextLength: 64 });
-    expect(attempt).toThrow(OutOfMemoryError);
-    expect(attempt).toThrow(
-      /^Cannot plan model\.gguf: the embedding needs \d{10} bytes .* a stage holds 4294901760$/,
+    const attempt = (config: ModelConfig, contextLength: number) => () =>
+      planModel(header(config, "F32"), { contextLength });
+    const large = { ...llama("70B"), hiddenDim: 65_536 };
+    expect(attempt(large, 64)).toThrow(OutOfMemoryError);
+    expect(attempt(large, 64)).toThrow(
+      /^Cannot plan model\.gguf: layer 0 needs \d{10} bytes .* a stage holds 4294901760$/,
+    );
+    // a context whose tables alone are larger
+    expect(attempt(llama("7B"), 2 ** 24)).toThrow(
+      /^Cannot plan model\.gguf: the embedding needs \d{10,} bytes/,
     );
   });
 });

@@ -1,8 +1,17 @@
 import { OutOfMemoryError } from "../errors.js";
+import { grouped } from "../formats/byte-cursor.js";
+import { availableMemory } from "./available-memory.js";
 import { bindJobs, type JobFunction, MAX_JOB_ARGS } from "./jobs.js";
 import { instantiateKernels, type Kernels } from "./kernel-module.js";
 import { KvCache } from "./kv-cache.js";
-import type { CacheSlot, MatrixSlot, RegionSlot, StagePlan, TensorSlot } from "./plan.js";
+import {
+  type CacheSlot,
+  type MatrixSlot,
+  PAGE_BYTES,
+  type RegionSlot,
+  type StagePlan,
+  type TensorSlot,
+} from "./slots.js";
 import { Matrix, Tensor } from "./tensor.js";
 
 /** What guard zones are filled with: a NaN as f32, and no likely result of a kernel. */
@@ -42,7 +51,7 @@ export class Stage {
   }
 
   /**
-   * `memory` as allocateStage made it, `number` the stage's among the crew's. Without a crew all is computed here. `interrupt` is called
+   * `memory` as allocateStages made it, `number` the stage's among the crew's. Without a crew all is computed here. `interrupt` is called
    * before each job, and throws when no more are to follow.
    */
   static async create(
@@ -101,16 +110,26 @@ export class Stage {
   }
 }
 
-/** The memory of a stage. Throws OutOfMemoryError when the engine does not grant it. */
-export function allocateStage({ pages }: StagePlan, shared: boolean): WebAssembly.Memory {
-  try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
-  } catch (cause) {
-    throw new OutOfMemoryError(
-      `Cannot allocate a stage: expected ${pages * 65_536} bytes of memory, the engine refused`,
-      {
-        cause,
-      },
-    );
+/**
+ * The memories of a model's stages. Throws OutOfMemoryError when the engine does not grant one of them: those that it has granted are then
+ * reachable by nobody.
+ */
+export function allocateStages(plans: readonly StagePlan[], shared: boolean): WebAssembly.Memory[] {
+  const memories: WebAssembly.Memory[] = [];
+  let granted = 0;
+  for (const { pages } of plans) {
+    try {
+      memories.push(new WebAssembly.Memory({ initial: pages, maximum: pages, shared }));
+    } catch (cause) {
+      const stage = `stage ${memories.length + 1} of ${plans.length}`;
+      const available = availableMemory();
+      const told = available === undefined ? "" : `; the machine has ${grouped(available)} available`;
+      throw new OutOfMemoryError(
+        `Cannot allocate ${stage}: expected ${grouped(pages * PAGE_BYTES)} bytes of memory, the engine refused; ${grouped(granted)} were granted before${told}`,
+        { cause },
+      );
+    }
+    granted += pages * PAGE_BYTES;
   }
+  return memories;
 }

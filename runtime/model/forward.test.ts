@@ -3,11 +3,14 @@ import { debug } from "../../kernels/generated/debug.js";
 import { maxError } from "../../test/kernel-lab.js";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { referenceLogits } from "../../test/reference-model.js";
+import { OutOfMemoryError } from "../errors.js";
 import type { Checkpoint, ModelConfig } from "../formats/checkpoint.js";
 import type { TensorType } from "../formats/tensor-types.js";
 import { builds } from "../memory/builds.js";
 import { inflateModule } from "../memory/kernel-module.js";
-import { forward } from "./forward.js";
+import { type PlanOptions, planModel } from "../memory/plan.js";
+import { PAGE_BYTES } from "../memory/slots.js";
+import { forward, forwardAsync } from "./forward.js";
 import { type Llama, type LlamaOptions, loadLlama } from "./llama.js";
 
 const ids = [1, 5, 9, 2, 33, 7, 7, 41, 0, 13, 8, 21, 47, 3, 19];
@@ -31,6 +34,23 @@ function allLogits(llama: Llama, tokens: readonly number[], chunk: number): Floa
     );
   }
   return logits;
+}
+
+/** Limits of a stage's bytes by the number of stages that a model then takes: the largest for each. */
+function stageLimits(checkpoint: Checkpoint, options: Partial<PlanOptions>): Map<number, number> {
+  const { contextLength } = checkpoint.config;
+  const limits = new Map<number, number>();
+  for (let pages = 400; pages > 0; pages--) {
+    const maxStageBytes = pages * PAGE_BYTES;
+    try {
+      const plan = planModel(checkpoint, { contextLength, cacheType: "f32", ...options, maxStageBytes });
+      if (!limits.has(plan.stages.length)) limits.set(plan.stages.length, maxStageBytes);
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      break;
+    }
+  }
+  return limits;
 }
 
 /** A small config whose rows are whole blocks of the type. */
@@ -190,21 +210,41 @@ describe("forward gives the same bits", () => {
     expect(results[2]).toEqual(results[0]);
   });
 
-  it.each([false, true])("over one, two, three and more stages (tied classifier: %s)", async (tied) => {
-    const config = smallConfig({ nLayers: 5, vocabSize: 480 });
-    const checkpoint = randomCheckpoint({ config, type: "F32", seed: 9, tied });
-    const whole = await load(checkpoint, { batch: 8 });
-    const expected = allLogits(whole, ids, 8);
-    const seen = new Set<number>();
-    const size = whole.plan.totalBytes;
-    for (let limit = size; limit > size / 4; limit -= 65_536) {
-      const split = await load(checkpoint, { batch: 8, maxStageBytes: limit }).catch(() => undefined);
-      if (!split || seen.has(split.stages.length)) continue;
-      seen.add(split.stages.length);
-      expect(allLogits(split, ids, 8)).toEqual(expected);
-    }
-    expect(Math.max(...seen)).toBeGreaterThanOrEqual(3);
-  });
+  // a vocabulary of several layers' size, so that the smallest stages cut the embedding and the classifier by rows
+  const staged = { nLayers: 6, vocabSize: 12_003, dim: 128, hiddenDim: 256, contextLength: 40 };
+
+  it.each([
+    ["F32", false, 1],
+    ["F32", true, 1],
+    ["Q4_0", false, 2],
+    ["Q8_0", true, 2],
+  ] as const)(
+    "%s over one stage, two, three, five and more (tied classifier: %s, threads: %i)",
+    async (type, tied, threads) => {
+      const config = smallConfig(staged);
+      const checkpoint = randomCheckpoint({ config, type, seed: 9, tied });
+      const options = { batch: 8, threads };
+      const whole = await load(checkpoint, options);
+      expect(whole.stages.length).toBe(1);
+      const expected = allLogits(whole, ids, 8);
+      await whole.dispose();
+      let cut = false;
+      const limits = stageLimits(checkpoint, options);
+      expect([...limits.keys()]).toEqual(expect.arrayContaining([1, 2, 3, 5]));
+      for (const [count, maxStageBytes] of limits) {
+        const split = await load(checkpoint, { ...options, maxStageBytes });
+        try {
+          expect(split.stages.length).toBe(count);
+          expect(allLogits(split, ids, 8)).toEqual(expected);
+          expect(allLogits(split, ids.slice(0, 5), 1)).toEqual(expected.subarray(0, 5 * config.vocabSize));
+          cut ||= split.embedding.length > 1 && split.heads.length > 1;
+        } finally {
+          await split.dispose();
+        }
+      }
+      expect(cut).toBe(true);
+    },
+  );
 
   it("when a sequence follows another one in the same cache", async () => {
     const llama = await load(randomCheckpoint({ config: smallConfig(), type: "F16", seed: 10 }));
@@ -229,6 +269,148 @@ describe("forward in the debug build", () => {
       expect(allLogits(guarded, ids, 7)).toEqual(allLogits(await load(checkpoint), ids, 7));
     },
   );
+
+  it("over several stages, the embedding and the classifier cut by rows", async () => {
+    const module = await WebAssembly.compile(await inflateModule(debug));
+    const config = smallConfig({
+      nLayers: 3,
+      vocabSize: 12_003,
+      dim: 128,
+      hiddenDim: 256,
+      contextLength: 16,
+    });
+    const checkpoint = randomCheckpoint({ config, type: "Q8_0", seed: 14 });
+    const options = { guardBytes: 64, batch: 7 };
+    const maxStageBytes = Math.min(...stageLimits(checkpoint, options).values());
+    const guarded = await load(checkpoint, { ...options, module, maxStageBytes });
+    expect(guarded.embedding.length).toBeGreaterThan(1);
+    expect(guarded.heads.length).toBeGreaterThan(1);
+    expect(allLogits(guarded, ids, 7)).toEqual(allLogits(await load(checkpoint), ids, 7));
+  });
+});
+
+describe("forwardAsync with streamed layers", () => {
+  const config = smallConfig({ dim: 256, hiddenDim: 512, nLayers: 5, vocabSize: 100 });
+  const checkpoint = randomCheckpoint({ config, type: mixed, seed: 21 });
+  const expected = load(checkpoint).then((llama) => allLogits(llama, ids, 7));
+
+  /** Logits of every position, fed in chunks. */
+  async function streamedLogits(llama: Llama, chunk: number): Promise<Float32Array> {
+    const logits = new Float32Array(ids.length * config.vocabSize);
+    for (let position = 0; position < ids.length; position += chunk) {
+      const fed = ids.slice(position, position + chunk);
+      logits.set(await forwardAsync(llama, fed, position, { logitsFrom: 0 }), position * config.vocabSize);
+    }
+    return logits;
+  }
+
+  it.each([
+    [1, 1, "one stage"],
+    [2, 2, "one stage"],
+    [5, 1, "one stage"],
+    [5, 2, "one stage"],
+    [4, 1, "several stages"],
+    [4, 2, "several stages"],
+  ])("%i of 5, %i threads, in %s: the same bits as from memory", async (streamedLayers, threads, where) => {
+    const options = { streamedLayers, threads, batch: 15, contextLength: 1024 };
+    const [whole, ...smaller] = stageLimits(checkpoint, options).values();
+    const maxStageBytes = where === "one stage" ? whole : smaller.at(-1);
+    const llama = await load(checkpoint, { ...options, maxStageBytes });
+    try {
+      const stages = llama.plan.stages.filter(({ layers, streamedFrom }) => layers.length > streamedFrom);
+      expect(stages.length > 1).toBe(where === "several stages");
+      for (const chunk of [7, 15, 1]) expect(await streamedLogits(llama, chunk)).toEqual(await expected);
+    } finally {
+      await llama.dispose();
+    }
+  });
+
+  it("touches no guard zone in the debug build", async () => {
+    const module = await WebAssembly.compile(await inflateModule(debug));
+    const llama = await load(checkpoint, { streamedLayers: 3, guardBytes: 64, module });
+    expect(await streamedLogits(llama, 7)).toEqual(await expected);
+  });
+
+  /** The checkpoint, with something done before each read. */
+  const reading = (before: (name: string) => void): Checkpoint => ({
+    ...checkpoint,
+    async readRows(tensor, begin, end) {
+      before(tensor.name);
+      return checkpoint.readRows(tensor, begin, end);
+    },
+  });
+
+  it("reads the next layer while one is computed, and none beyond", async () => {
+    let read = new Set<string>();
+    const llama = await load(
+      reading((name) => read.add(name)),
+      { streamedLayers: 3 },
+    );
+    expect([...read].some((name) => /^blk\.[234]/.test(name))).toBe(false);
+    const seen: string[] = [];
+    for (let pass = 0; pass < 2; pass++) {
+      const rest = async () => {
+        seen.push([...read].sort().join(" "));
+        read = new Set();
+      };
+      await forwardAsync(llama, [1], pass, { rest });
+    }
+    const layer = (i: number) =>
+      [...checkpoint.tensors.keys()]
+        .filter((name) => name.startsWith(`blk.${i}.`))
+        .sort()
+        .join(" ");
+    const first = [...checkpoint.tensors.keys()].filter((name) => !/^blk\.4/.test(name)).sort();
+    expect(seen).toEqual([first.join(" "), layer(4), layer(2), layer(3), layer(4), layer(2)]);
+  });
+
+  it("a read that fails ends the pass with its error, and the next pass gives the same bits", async () => {
+    let left = Number.POSITIVE_INFINITY;
+    const failing = reading((name) => {
+      if (left-- === 0) throw new Error(`no ${name}`);
+    });
+    const llama = await load(failing, { streamedLayers: 3 });
+    for (const reads of [0, 3, 9, 20, 29]) {
+      left = reads;
+      await expect(streamedLogits(llama, 5)).rejects.toThrow(/^no blk\./);
+      expect(await streamedLogits(llama, 5)).toEqual(await expected);
+    }
+  });
+
+  it("an abort between two layers ends the pass, and the next one gives the same bits", async () => {
+    const llama = await load(checkpoint, { streamedLayers: 4 });
+    let rests = 0;
+    const rest = async () => {
+      if (++rests === 3) throw new Error("enough");
+    };
+    await expect(forwardAsync(llama, ids, 0, { logitsFrom: 0, rest })).rejects.toThrow("enough");
+    expect(await streamedLogits(llama, 15)).toEqual(await expected);
+  });
+
+  it("an infinity in a streamed layer is a NumericError that names the tensor", async () => {
+    let spoilt = false;
+    const llama = await load(
+      {
+        ...checkpoint,
+        async readRows(tensor, begin, end) {
+          const bytes = (await checkpoint.readRows(tensor, begin, end)).slice();
+          if (spoilt && tensor.name === "blk.3.ffn_norm.weight")
+            new DataView(bytes.buffer).setFloat32(8, Infinity, true);
+          return bytes;
+        },
+      },
+      { streamedLayers: 2 },
+    );
+    spoilt = true;
+    await expect(streamedLogits(llama, 15)).rejects.toThrow(
+      /blk\.3\.ffn_norm\.weight holds an infinity or a NaN/,
+    );
+  });
+
+  it("forward itself refuses them", async () => {
+    const llama = await load(checkpoint, { streamedLayers: 2 });
+    expect(() => forward(llama, ids, 0)).toThrow(/found 2 streamed layers; use forwardAsync/);
+  });
 });
 
 describe("forward refuses", () => {
@@ -252,7 +434,7 @@ describe("forward refuses", () => {
   });
 
   it("a memory cannot grow, so no view of it goes stale", async () => {
-    const { memory } = (await loaded).embedding.stage;
+    const { memory } = (await loaded).embedding[0]!.matrix.stage;
     expect(() => memory.grow(1)).toThrow(RangeError);
   });
 });

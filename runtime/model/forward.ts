@@ -15,16 +15,17 @@ export interface ForwardOptions {
  * are in the cache. Takes 1 to plan.batch ids: several are prefill (matrix times matrix), one is decoding (matrix times
  * vector); the results are the same bits either way.
  *
- * Returns the logits f32[n - logitsFrom, vocabSize] of the ids from number `logitsFrom` on, by default of the last one only.
+ * Returns the logits f32[n - logitsFrom, vocabSize] of the ids from number `logitsFrom` on, by default of the last one only. Yields, and is to be
+ * continued when that has resolved, where the weights of a streamed layer have yet to arrive.
  * Throws RangeError for an id outside the vocabulary or positions outside the context, NumericError for keys or values that the cache's type cannot
  * hold, ThreadError when a thread is lost, and what `onLayer` throws.
  */
-export function forward(
+function* pass(
   llama: Llama,
   ids: readonly number[],
   position: number,
-  { logitsFrom = ids.length - 1, onLayer }: ForwardOptions = {},
-): Float32Array<ArrayBuffer> {
+  { logitsFrom = ids.length - 1, onLayer }: ForwardOptions,
+): Generator<Promise<void>, Float32Array<ArrayBuffer>, void> {
   const { config, stages, embedding } = llama;
   const n = ids.length;
   if (n < 1 || n > llama.plan.batch) {
@@ -40,6 +41,8 @@ export function forward(
     ops.hop(s.x, x);
     x = s.x;
     for (const layer of stage.layers) {
+      if (layer.arrive) yield layer.arrive();
+
       // attention: x += Wo . attend(rope(Wq . norm(x)), keys, values)
       ops.rmsnorm(s.xn, x, layer.attnNorm, config.normEps);
       ops.matmul([s.q, s.k, s.v], [layer.attnQ, layer.attnK, layer.attnV], s.xn);
@@ -65,4 +68,40 @@ export function forward(
 
   // logits = Woutput . norm(x), position by position: only those asked for
   return project(llama, x.rows(logitsFrom, n).view());
+}
+
+/**
+ * The forward pass of a model whose weights are all in memory: see `pass`. Throws a TypeError for one with streamed layers, and what the pass throws.
+ */
+export function forward(
+  llama: Llama,
+  ids: readonly number[],
+  position: number,
+  options: ForwardOptions = {},
+): Float32Array<ArrayBuffer> {
+  const step = llama.plan.streamedLayers ? undefined : pass(llama, ids, position, options).next();
+  if (step?.done) return step.value;
+  throw new TypeError(
+    `Cannot run forward: expected weights that are all in memory, found ${llama.plan.streamedLayers} streamed layers; use forwardAsync`,
+  );
+}
+
+/**
+ * The forward pass of any model: see `pass`. Rejects with what the pass throws, what reading streamed weights rejects with, and what `rest` does: it
+ * is called before each streamed layer is computed, for other tasks and for an abort. A pass that ended early is
+ * made good by feeding the same positions again.
+ */
+export async function forwardAsync(
+  llama: Llama,
+  ids: readonly number[],
+  position: number,
+  { rest, ...options }: ForwardOptions & { readonly rest?: (() => Promise<void>) | undefined } = {},
+): Promise<Float32Array<ArrayBuffer>> {
+  const steps = pass(llama, ids, position, options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    await step.value;
+    await rest?.();
+  }
 }

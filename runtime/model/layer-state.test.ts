@@ -227,7 +227,7 @@ describe("onLayer", () => {
   });
 
   it("is shown the model's own memory", () => {
-    const { buffer } = llama.embedding.stage.memory;
+    const { buffer } = llama.embedding[0]!.matrix.stage.memory;
     feed(llama, 4, ({ residual }) => expect(residual.buffer).toBe(buffer));
   });
 

@@ -1,14 +1,18 @@
 import type { Checkpoint, ModelConfig } from "../formats/checkpoint.js";
 import type { Build } from "../memory/builds.js";
 import { chooseBuild } from "../memory/choose-build.js";
-import { type Plan, type PlanOptions, planModel, type ScratchSlots, type StagePlan } from "../memory/plan.js";
-import { allocateStage, Stage } from "../memory/stage.js";
+import { type FitOptions, planWithin } from "../memory/fit.js";
+import type { Plan } from "../memory/plan.js";
+import type { LayerSlots, ScratchSlots, StagePlan } from "../memory/slots.js";
+import { allocateStages, Stage } from "../memory/stage.js";
 import type { Matrix, Tensor } from "../memory/tensor.js";
 import { nextTask } from "../next-task.js";
 import { orAborted } from "../or-aborted.js";
 import { type CrewOptions, createCrew, type WorkerCrew } from "../pool/crew.js";
+import { LayerStream } from "./layer-stream.js";
+import type { EmbeddingPiece } from "./ops.js";
 import { ropeTable } from "./rope-table.js";
-import { bindLayer, type Layer, type ReadOptions, readWeights } from "./weights.js";
+import { bindLayer, type Layer, layerPieces, type Piece, type ReadOptions, readWeights } from "./weights.js";
 
 /** The activations of n positions: the leading rows of a stage's scratch. Shapes stand at ScratchSlots. */
 export type Scratch = { readonly [K in keyof ScratchSlots]: Tensor };
@@ -21,27 +25,31 @@ export interface ModelStage {
   scratch(n: number): Scratch;
 }
 
+/** The end of the model; where it is cut by rows, the rows from `firstRow` on. */
+export interface Head {
+  readonly scratch: (n: number) => Scratch;
+  readonly norm: Tensor; // f32[dim]
+  readonly output: Matrix; // [rows, dim]
+  readonly firstRow: number;
+  readonly logits: Tensor; // f32[1, rows]
+}
+
 /** A Llama in memory, ready to compute. */
 export interface Llama {
   readonly config: ModelConfig;
   readonly plan: Plan;
   readonly build: Build;
   readonly stages: readonly ModelStage[];
-  /** In the first stage. */
-  readonly embedding: Matrix;
-  /** The end: in the last stage, or with a tied embedding in the first. */
-  readonly head: {
-    readonly scratch: (n: number) => Scratch;
-    readonly norm: Tensor;
-    readonly output: Matrix;
-    readonly logits: Tensor;
-  };
+  /** One piece, in the first stage, unless it is larger than a stage. */
+  readonly embedding: readonly EmbeddingPiece[];
+  /** One, unless the classifier is larger than a stage: in the last stage, or with a tied embedding where that is. */
+  readonly heads: readonly Head[];
   readonly threads: number;
   /** Ends the threads. The memory goes when the last reference to it does. */
   dispose(): Promise<void>;
 }
 
-export interface LlamaOptions extends PlanOptions, ReadOptions {
+export interface LlamaOptions extends FitOptions, ReadOptions {
   /** Default: the fastest that runs here. */
   readonly build?: Build | undefined;
   /** Whether a model that was to have several threads computes with one where the engine refuses them. Default false: it is an error. */
@@ -56,7 +64,7 @@ export interface LlamaOptions extends PlanOptions, ReadOptions {
 
 /**
  * Plans the checkpoint, allocates its stages, starts the threads and streams the weights in. When it rejects, nothing of the model stays
- * reachable, and no thread.
+ * reachable, and no thread. A model with streamed layers goes on to read from the checkpoint's source, which has to stay open.
  *
  * Throws OutOfMemoryError, NumericError, ThreadError, or what the source's read throws.
  */
@@ -64,12 +72,12 @@ export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): 
   const { config } = checkpoint;
   const { threads = 1 } = options;
   const shared = threads > 1;
-  const plan = planModel(checkpoint, options);
+  const plan = planWithin(checkpoint, options);
   const chosen = await chooseBuild(options.build, shared);
   const module = options.module ?? chosen.module;
   options.signal?.throwIfAborted();
 
-  const memories = plan.stages.map((stagePlan) => allocateStage(stagePlan, shared));
+  const memories = allocateStages(plan.stages, shared);
   const crew = shared
     ? await startCrew({ threads, module, memories, workerUrl: options.workerUrl }, options)
     : undefined;
@@ -80,7 +88,7 @@ export async function loadLlama(checkpoint: Checkpoint, options: LlamaOptions): 
     }
     await writeRopeTable(config, stages, options);
     await readWeights(checkpoint, stages, options);
-    return bindLlama(config, plan, chosen.build, stages, crew);
+    return bindLlama(checkpoint, plan, chosen.build, stages, crew);
   } catch (error) {
     await crew?.dispose();
     throw error;
@@ -104,28 +112,37 @@ async function startCrew(
 }
 
 function bindLlama(
-  config: ModelConfig,
+  checkpoint: Checkpoint,
   plan: Plan,
   build: Build,
   stages: readonly Stage[],
   crew: WorkerCrew | undefined,
 ): Llama {
-  const bound = stages.map(bindStage);
-  const first = stages[0]!;
-  const end = stages.findIndex((stage) => stage.plan.output);
-  const last = stages[end]!;
+  const { config } = checkpoint;
+  const streamed = bindStreamedLayers(checkpoint, stages);
+  const bound = stages.map((stage) => bindStage(stage, streamed));
   return {
     config,
     plan,
     build,
     stages: bound,
-    embedding: first.matrix(first.plan.embedding!),
-    head: {
-      scratch: bound[end]!.scratch,
-      norm: last.tensor(last.plan.outputNorm!),
-      output: last.matrix(last.plan.output!),
-      logits: last.tensor(last.plan.logits!),
-    },
+    embedding: stages.flatMap((stage, i) => {
+      const slot = stage.plan.embedding;
+      if (!slot) return [];
+      return { matrix: stage.matrix(slot), firstRow: slot.firstRow, row: bound[i]!.scratch(1).x };
+    }),
+    heads: stages.flatMap((stage, i) => {
+      const slots = stage.plan.head;
+      if (!slots) return [];
+      const { norm, output, logits } = slots;
+      return {
+        scratch: bound[i]!.scratch,
+        norm: stage.tensor(norm),
+        output: stage.matrix(output),
+        firstRow: output.firstRow,
+        logits: stage.tensor(logits),
+      };
+    }),
     threads: crew?.threads ?? 1,
     dispose: async () => crew?.dispose(),
   };
@@ -150,13 +167,28 @@ async function writeRopeTable(
   }
 }
 
-function bindStage(stage: Stage): ModelStage {
+/** The streamed layers of all stages, by their slots. */
+function bindStreamedLayers(checkpoint: Checkpoint, stages: readonly Stage[]): Map<LayerSlots, Layer> {
+  const layers = new Map<LayerSlots, Layer>();
+  const pieces: Piece[][] = [];
+  const stream = new LayerStream(checkpoint, pieces);
+  for (const stage of stages) {
+    for (let i = stage.plan.streamedFrom; i < stage.plan.layers.length; i++) {
+      const slots = stage.plan.layers[i]!;
+      const number = pieces.push(layerPieces(checkpoint, stage, i)) - 1;
+      layers.set(slots, { ...bindLayer(stage, slots), arrive: () => stream.arrive(number) });
+    }
+  }
+  return layers;
+}
+
+function bindStage(stage: Stage, streamed: ReadonlyMap<LayerSlots, Layer>): ModelStage {
   const plan: StagePlan = stage.plan;
   const whole = Object.entries(plan.scratch).map(([name, slot]) => [name, stage.tensor(slot)] as const);
   // decoding asks for the same n = 1 again and again
   const bySize = new Map<number, Scratch>();
   return {
-    layers: plan.layers.map((slots) => bindLayer(stage, slots)),
+    layers: plan.layers.map((slots) => streamed.get(slots) ?? bindLayer(stage, slots)),
     rope: stage.tensor(plan.rope),
     scratch(n) {
       let scratch = bySize.get(n);

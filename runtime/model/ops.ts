@@ -41,18 +41,31 @@ export function pack(matrix: Matrix, row: number, rows: number, type: TensorType
   );
 }
 
-/** out[i] = embedding[ids[i]];  out f32[n, dim], embedding [vocabSize, dim], n ids */
-export function embed(out: Tensor, embedding: Matrix, ids: readonly number[]): void {
-  const stage = sameStage("embed", out, embedding);
-  expectShape("embed: out", out, [ids.length, embedding.cols]);
-  const kernel = stage.kernels[`embed_${embedding.type}`];
+/** Rows of the embedding from `firstRow` on. It is cut by rows where it is larger than a stage. */
+export interface EmbeddingPiece {
+  readonly matrix: Matrix; // [rows, dim]
+  readonly firstRow: number;
+  /** Where a row is put that is wanted in another stage. */
+  readonly row: Tensor; // f32[1, dim]
+}
+
+/** out[i] = embedding[ids[i]];  out f32[n, dim], embedding [vocabSize, dim] in its pieces, n ids */
+export function embed(out: Tensor, embedding: readonly EmbeddingPiece[], ids: readonly number[]): void {
+  expectShape("embed: out", out, [ids.length, embedding[0]!.matrix.cols]);
   ids.forEach((id, i) => {
-    if (!Number.isInteger(id) || id < 0 || id >= embedding.rows) {
-      throw new RangeError(`Cannot embed token ${id}: expected an id from 0 to ${embedding.rows - 1}`);
+    const piece = embedding.findLast(({ firstRow }) => firstRow <= id);
+    if (!Number.isInteger(id) || !piece || id >= piece.firstRow + piece.matrix.rows) {
+      const rows = embedding.reduce((sum, { matrix }) => sum + matrix.rows, 0);
+      throw new RangeError(`Cannot embed token ${id}: expected an id from 0 to ${rows - 1}`);
     }
-    kernel(out.address + i * embedding.cols * 4, embedding.address, id, embedding.cols);
+    const { matrix, firstRow } = piece;
+    const { stage, type, address, cols } = matrix;
+    const wanted = out.rows(i, i + 1);
+    const row = stage === out.stage ? wanted : piece.row;
+    stage.kernels[`embed_${type}`](row.address, address, id - firstRow, cols);
+    stage.checkGuards("embed");
+    hop(wanted, row);
   });
-  stage.checkGuards("embed");
 }
 
 /** out = x / rms(x) * weight;  out, x f32[n, dim], weight f32[dim] */

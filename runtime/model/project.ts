@@ -9,19 +9,22 @@ import * as ops from "./ops.js";
  *
  * Throws RangeError where x is no whole number of rows.
  */
-export function project({ config, head }: Llama, x: Float32Array): Float32Array<ArrayBuffer> {
+export function project({ config, heads }: Llama, x: Float32Array): Float32Array<ArrayBuffer> {
   const { dim, vocabSize, normEps } = config;
   const n = x.length / dim;
   if (!Number.isInteger(n)) {
     throw new RangeError(`Cannot project: expected rows of ${dim} floats, found ${x.length} floats`);
   }
   const logits = new Float32Array(n * vocabSize);
-  const { delta: row, xn } = head.scratch(1); // delta, since x may be the scratch of that name
-  for (let i = 0; i < n; i++) {
-    row.view().set(x.subarray(i * dim, (i + 1) * dim));
-    ops.rmsnorm(xn, row, head.norm, normEps);
-    ops.matmul([head.logits], [head.output], xn);
-    logits.set(head.logits.view(), i * vocabSize);
+  // the classifier, or the rows of it that lie in each of several stages
+  for (const { scratch, norm, output, logits: part, firstRow } of heads) {
+    const { delta: row, xn } = scratch(1); // delta, since x may be the scratch of that name
+    for (let i = 0; i < n; i++) {
+      row.view().set(x.subarray(i * dim, (i + 1) * dim));
+      ops.rmsnorm(xn, row, norm, normEps);
+      ops.matmul([part], [output], xn);
+      logits.set(part.view(), i * vocabSize + firstRow);
+    }
   }
   return logits;
 }

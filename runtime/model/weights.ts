@@ -3,7 +3,8 @@ import type { Checkpoint, TensorInfo } from "../formats/checkpoint.js";
 import { halfToNumber } from "../formats/floats.js";
 import { rowBytes } from "../formats/tensor-types.js";
 import type { KvCache } from "../memory/kv-cache.js";
-import type { CacheSlot, LayerSlots, StagePlan, TensorSlot } from "../memory/plan.js";
+import { layerNames } from "../memory/layout.js";
+import type { CacheSlot, LayerSlots, TensorSlot } from "../memory/slots.js";
 import type { Stage } from "../memory/stage.js";
 import type { Matrix, Tensor } from "../memory/tensor.js";
 import { createProgress, type Progress } from "../progress.js";
@@ -16,20 +17,10 @@ export type Layer = {
     : LayerSlots[K] extends CacheSlot
       ? KvCache
       : Matrix;
+} & {
+  /** Of a streamed layer: brings its weights into memory, in place of another's; resolves when they are there. */
+  readonly arrive?: () => Promise<void>;
 };
-
-/** The tensor of the file behind each of a layer's weights; the rest of the name is ".weight". */
-const layerNames = {
-  attnNorm: "attn_norm",
-  attnQ: "attn_q",
-  attnK: "attn_k",
-  attnV: "attn_v",
-  attnOutput: "attn_output",
-  ffnNorm: "ffn_norm",
-  ffnGate: "ffn_gate",
-  ffnUp: "ffn_up",
-  ffnDown: "ffn_down",
-} as const;
 
 export function bindLayer(stage: Stage, slots: LayerSlots): Layer {
   return {
@@ -52,10 +43,12 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Rows [begin, end) of a tensor on their way into memory; a vector is one row. */
-interface Piece {
+/** Rows [begin, end) of a tensor or matrix in memory, on their way there; a vector is one row. */
+export interface Piece {
   readonly tensor: TensorInfo;
   readonly into: Tensor | Matrix;
+  /** The first row of `into` is this one of the file's tensor. */
+  readonly firstRow: number;
   readonly begin: number;
   readonly end: number;
 }
@@ -70,67 +63,86 @@ export async function readWeights(
   stages: readonly Stage[],
   { onProgress, signal }: ReadOptions,
 ): Promise<void> {
-  let total = 0;
-  for (const tensor of checkpoint.tensors.values()) total += tensor.bytes;
+  const pieces = stages.flatMap((stage) => stagePieces(checkpoint, stage));
+  const total = pieces.reduce((sum, piece) => sum + fileBytes(piece), 0);
   const report = createProgress("weights", total, onProgress);
   let loaded = 0;
 
-  const pieces = stages.flatMap((stage) => stagePieces(checkpoint, stage));
-  const read = ({ tensor, begin, end }: Piece) => checkpoint.readRows(tensor, begin, end);
-  let reading = read(pieces[0]!);
+  let reading = readPiece(checkpoint, pieces[0]!);
   for (const [i, piece] of pieces.entries()) {
     const bytes = await reading;
     signal?.throwIfAborted();
     const next = pieces[i + 1];
     if (next) {
-      reading = read(next);
+      reading = readPiece(checkpoint, next);
       reading.catch(() => {}); // told when it is awaited, if nothing else fails before
     }
     place(checkpoint, piece, bytes);
-    report(loaded + bytesUpTo(piece));
-    if (next?.tensor !== piece.tensor) loaded += piece.tensor.bytes;
+    loaded += fileBytes(piece);
+    report(loaded);
     signal?.throwIfAborted();
   }
 }
 
-/** Bytes of a tensor in the file up to the end of a piece. */
-function bytesUpTo({ tensor, into, end }: Piece): number {
-  return "cols" in into ? Math.floor((tensor.bytes * end) / into.rows) : tensor.bytes;
+/** The rows of a piece, in the file's form. */
+export function readPiece(
+  checkpoint: Checkpoint,
+  { tensor, firstRow, begin, end }: Piece,
+): Promise<Uint8Array> {
+  return checkpoint.readRows(tensor, firstRow + begin, firstRow + end);
 }
 
-/** Everything that belongs into a stage, in the order in which it lies there. */
-function stagePieces(checkpoint: Checkpoint, stage: Stage): Piece[] {
-  const plan: StagePlan = stage.plan;
-  const pieces: Piece[] = [];
-  const add = (name: string, into: Tensor | Matrix) => {
-    const tensor = checkpoint.tensors.get(name);
-    if (!tensor) throw new ModelError(`Cannot load ${checkpoint.source.name}: it has no tensor ${name}`);
-    const rows = "cols" in into ? into.rows : 1;
-    const step =
-      "cols" in into ? Math.floor(plan.staging.bytes / rowBytes(tensor.type, into.cols) / 8) * 8 : 1;
-    for (let begin = 0; begin < rows; begin += step) {
-      pieces.push({ tensor, into, begin, end: Math.min(begin + step, rows) });
-    }
-  };
+/** What a piece takes of the file. */
+function fileBytes({ tensor, begin, end }: Piece): number {
+  return tensor.shape.length === 1 ? tensor.bytes : (tensor.bytes / tensor.shape[0]!) * (end - begin);
+}
 
-  if (plan.embedding) add("token_embd.weight", stage.matrix(plan.embedding));
-  for (const [i, slots] of plan.layers.entries()) {
-    const layer = bindLayer(stage, slots);
-    for (const [key, name] of Object.entries(layerNames)) {
-      add(`blk.${plan.firstLayer + i}.${name}.weight`, layer[key as keyof typeof layerNames]);
-    }
+/** Everything that belongs into a stage, in the order in which it lies there, without the streamed layers. */
+function stagePieces(checkpoint: Checkpoint, stage: Stage): Piece[] {
+  const { embedding, head, layers, streamedFrom } = stage.plan;
+  const pieces: Piece[] = [];
+  const add = (name: string, into: Tensor | Matrix, firstRow?: number) =>
+    pieces.push(...tensorPieces(checkpoint, name, into, firstRow));
+  if (embedding) add("token_embd.weight", stage.matrix(embedding), embedding.firstRow);
+  for (let i = 0; i < Math.min(layers.length, streamedFrom); i++) {
+    pieces.push(...layerPieces(checkpoint, stage, i));
   }
-  if (plan.outputNorm) add("output_norm.weight", stage.tensor(plan.outputNorm));
-  if (plan.output && plan.output !== plan.embedding) add("output.weight", stage.matrix(plan.output));
+  if (head) add("output_norm.weight", stage.tensor(head.norm));
+  if (head && head.output !== embedding)
+    add("output.weight", stage.matrix(head.output), head.output.firstRow);
   return pieces;
 }
 
-function place(checkpoint: Checkpoint, piece: Piece, bytes: Uint8Array): void {
+/** The weights of the i-th layer of a stage. */
+export function layerPieces(checkpoint: Checkpoint, stage: Stage, i: number): Piece[] {
+  const layer = bindLayer(stage, stage.plan.layers[i]!);
+  return Object.entries(layerNames).flatMap(([key, name]) => {
+    const into = layer[key as keyof typeof layerNames];
+    return tensorPieces(checkpoint, `blk.${stage.plan.firstLayer + i}.${name}.weight`, into);
+  });
+}
+
+/** A tensor, or as many of its rows as are wanted from `firstRow` on, in pieces that the stage's staging region holds. */
+function tensorPieces(checkpoint: Checkpoint, name: string, into: Tensor | Matrix, firstRow = 0): Piece[] {
+  const tensor = checkpoint.tensors.get(name);
+  if (!tensor) throw new ModelError(`Cannot load ${checkpoint.source.name}: it has no tensor ${name}`);
+  if (!("cols" in into)) return [{ tensor, into, firstRow, begin: 0, end: 1 }];
+  const { rows, cols, stage } = into;
+  const step = Math.floor(stage.plan.staging.bytes / rowBytes(tensor.type, cols) / 8) * 8;
+  const pieces: Piece[] = [];
+  for (let begin = 0; begin < rows; begin += step) {
+    pieces.push({ tensor, into, firstRow, begin, end: Math.min(begin + step, rows) });
+  }
+  return pieces;
+}
+
+/** Packs a piece's bytes into its place. Throws NumericError for an Inf or a NaN. */
+export function place(checkpoint: Checkpoint, piece: Piece, bytes: Uint8Array): void {
   const bad =
     "cols" in piece.into ? packRows(piece, piece.into, bytes) : fillVector(piece, piece.into, bytes);
   if (bad < 0) return;
   throw new NumericError(
-    `Cannot load ${checkpoint.source.name}: ${piece.tensor.name} holds an infinity or a NaN in row ${piece.begin + bad}; expected finite weights`,
+    `Cannot load ${checkpoint.source.name}: ${piece.tensor.name} holds an infinity or a NaN in row ${piece.firstRow + piece.begin + bad}; expected finite weights`,
   );
 }
 

@@ -3,7 +3,7 @@
 import { openSource, type SourceLike } from "../api/sources.js";
 import { createEngine, type Engine, type Interruption } from "../engine/engine.js";
 import { openModel } from "../engine/open-model.js";
-import type { OwnSource, Source } from "../formats/source.js";
+import type { OwnSource } from "../formats/source.js";
 import type { OwnThread } from "../pool/thread.js";
 import { errorMessage, errorOf } from "./errors.js";
 import {
@@ -40,16 +40,10 @@ export function engineWork(thread: OwnThread): (message: OwnersMessage) => void 
   async function open({ model, tokenizer, options, ended: words }: OpenMessage): Promise<void> {
     if (words) ended = new Int32Array(words);
     const interruption: Interruption = { poll: undefined };
-    const sources: Source[] = [];
-    const opened = async (message: SourceMessage) => {
-      const source = await openSource(sourceOf(message));
-      sources.push(source);
-      return source;
-    };
+    const opening = (message: SourceMessage) => () => openSource(sourceOf(message));
     try {
-      const file = await opened(model);
-      const asked = tokenizer && (await opened(tokenizer));
-      const { llama, data } = await openModel(file, asked, {
+      const files = { model: opening(model), tokenizer: tokenizer && opening(tokenizer) };
+      const { llama, data } = await openModel(files, {
         ...options,
         onProgress: (progress) => send({ kind: "progress", progress }),
         interrupt: () => interruption.poll?.(),
@@ -58,8 +52,6 @@ export function engineWork(thread: OwnThread): (message: OwnersMessage) => void 
       send({ kind: "opened", facts: engine.facts, data });
     } catch (error) {
       send({ kind: "notOpened", error: errorMessage(error) });
-    } finally {
-      for (const source of sources) await source.close().catch(() => {}); // nothing is read any more
     }
   }
 
