@@ -27,8 +27,9 @@ export type {
   PerplexityOptions,
 } from "./api/model.js";
 export { openModelTokenizer } from "./api/open-model-tokenizer.js";
+export type { RemoteModel } from "./api/remote-source.js";
 export type { Session, SessionCallOptions } from "./api/session.js";
-export type { RemoteModel, SourceLike } from "./api/sources.js";
+export type { SourceLike } from "./api/sources.js";
 export type { ChatFormatName } from "./chat/formats.js";
 export type { ChatMessage } from "./chat/messages.js";
 export type { TemplateVariables } from "./chat/template.js";

@@ -3,11 +3,9 @@ import { isGguf, readGguf } from "./formats/gguf.js";
 import { isLlama2c, readLlama2c } from "./formats/llama2c.js";
 import { readModelProto } from "./formats/model-proto.js";
 import { readTokenizerJson } from "./formats/tokenizer-json.js";
-import { readVocabularyData } from "./formats/vocabulary-data.js";
-import { asInLlamaCpp, type TokenizerModel } from "./model.js";
+import type { TokenizerModel } from "./model.js";
+import { createTokenizer, openVocabulary, unnamed } from "./open-vocabulary.js";
 import { isJson, recognize } from "./recognize.js";
-import { restrictTo } from "./restrict.js";
-import { SentencePieceTokenizer } from "./sentencepiece.js";
 import type { OpenOptions, Tokenizer, VocabularyData } from "./tokenizer.js";
 
 /**
@@ -18,26 +16,18 @@ import type { OpenOptions, Tokenizer, VocabularyData } from "./tokenizer.js";
  * @throws UnsupportedTokenizerError for one that is sound, but that this version would not tokenize exactly
  */
 export function openTokenizer(source: Uint8Array | VocabularyData, options: OpenOptions = {}): Tokenizer {
-  const name = options.name ?? "the vocabulary";
+  const name = options.name ?? unnamed;
   if (ArrayBuffer.isView(source)) {
     // as a plain Uint8Array: Node's Buffer has a slice() that does not copy
     const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-    return create(readBytes(bytes, name, options), options);
+    return createTokenizer(readBytes(bytes, name, options), options);
   }
   if (!Array.isArray(source?.tokens)) {
     throw new TypeError(
       `Cannot open ${name}: expected a Uint8Array, or a vocabulary with an array of tokens`,
     );
   }
-  return create(readVocabularyData(source, name), options);
-}
-
-function create(model: TokenizerModel, { conventions, vocabulary, unigramTies }: OpenOptions): Tokenizer {
-  const restricted = vocabulary ? restrictTo(vocabulary, model) : model;
-  return new SentencePieceTokenizer(
-    conventions === "llama.cpp" ? asInLlamaCpp(restricted) : restricted,
-    unigramTies,
-  );
+  return openVocabulary(source, options);
 }
 
 function readBytes(bytes: Uint8Array, name: string, options: OpenOptions): TokenizerModel {

@@ -189,8 +189,7 @@ describe.skipIf(!hasChromium)("the page", () => {
       return Math.max(0, ...tasks);
     });
     console.info(`longest task while writing: ${longest} ms (0: none over 50 ms)`);
-    // 50 once the engine has a worker of its own: in the page's thread it computes for up to 50 ms before it lets others
-    expect(longest).toBeLessThanOrEqual(100);
+    expect(longest).toBeLessThanOrEqual(50);
     await page.context().close();
   });
 });

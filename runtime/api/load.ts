@@ -149,7 +149,7 @@ async function bind(
   inThread: boolean,
 ): Promise<Model> {
   try {
-    const tokenizer = modelTokenizer(data, engine.facts.config.vocabSize, asked !== undefined);
+    const tokenizer = await modelTokenizer(data, engine.facts.config.vocabSize, asked !== undefined);
     return createModel({ engine, inThread, data, tokenizer });
   } catch (error) {
     await engine.dispose();

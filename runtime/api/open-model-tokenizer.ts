@@ -1,11 +1,8 @@
-import { openTokenizer, type Tokenizer } from "../../tokenizer/index.js";
+import type { Tokenizer } from "../../tokenizer/index.js";
+import { openVocabulary } from "../../tokenizer/open-vocabulary.js";
+import { besideNames } from "../engine/beside-names.js";
 import type { ModelData } from "../engine/open-model.js";
-import {
-  besideNames,
-  readTokenizerData,
-  readTokenizersBeside,
-  type TokenizerData,
-} from "../engine/tokenizer-data.js";
+import { readTokenizerData, readTokenizersBeside, type TokenizerData } from "../engine/tokenizer-data.js";
 import { ModelError } from "../errors.js";
 import { isLlama2c, llama2cHeadBytes } from "../formats/llama2c.js";
 import { isSafetensors } from "../formats/safetensors.js";
@@ -56,11 +53,15 @@ async function tokenizerBeside(model: Source): Promise<Tokenizer> {
  *
  * @param isAsked whether the caller has named the file: then it has to be right at once
  */
-export function modelTokenizer(data: ModelData, vocabSize: number, isAsked: boolean): () => Tokenizer {
+export async function modelTokenizer(
+  data: ModelData,
+  vocabSize: number,
+  isAsked: boolean,
+): Promise<() => Tokenizer> {
   const { name, tokenizers, problem } = data;
   try {
     if (problem) throw problem;
-    const tokenizer = firstOfSize(tokenizers, vocabSize);
+    const tokenizer = await firstOfSize(tokenizers, vocabSize);
     if (!tokenizer) throw noneBeside(name);
     const from = tokenizers.length === 1 ? tokenizers[0]!.name : `beside ${name}`;
     const right = fitting(tokenizer, from, { vocabSize, name });
@@ -89,15 +90,21 @@ export function fitting(
   );
 }
 
-function open({ content, name }: TokenizerData): Tokenizer {
+async function open({ content, name }: TokenizerData): Promise<Tokenizer> {
+  if (!ArrayBuffer.isView(content)) return openVocabulary(content, { name });
+  // not with this module: the readers of other files, which a GGUF does without
+  const { openTokenizer } = await import("../../tokenizer/index.js");
   return openTokenizer(content, { name });
 }
 
 /** The first of `vocabSize` pieces; where none is, the first. */
-function firstOfSize(all: readonly TokenizerData[], vocabSize: number | undefined): Tokenizer | undefined {
+async function firstOfSize(
+  all: readonly TokenizerData[],
+  vocabSize: number | undefined,
+): Promise<Tokenizer | undefined> {
   let first: Tokenizer | undefined;
   for (const data of all) {
-    const tokenizer = open(data);
+    const tokenizer = await open(data);
     if (vocabSize === undefined || tokenizer.vocabSize === vocabSize) return tokenizer;
     first ??= tokenizer;
   }

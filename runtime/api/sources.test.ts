@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type FileServer, startFileServer } from "../../test/file-server.js";
 import { openModelCache } from "../files/model-cache.js";
-import { openSource, type RemoteModel } from "./sources.js";
+import type { RemoteModel } from "./remote-source.js";
+import { openSource } from "./sources.js";
 
 const model = new TextEncoder().encode("GGUF and so on");
 const sha256 = createHash("sha256").update(model).digest("hex");

@@ -1,7 +1,4 @@
-import { checkNames, checkOption } from "../check-options.js";
-import { chooseStore, isNode } from "../files/choose-store.js";
-import { hubFile, isHubName } from "../files/hub.js";
-import { urlSource } from "../files/url-source.js";
+import { isNode } from "../files/is-node.js";
 import {
   blobSource,
   bytesSource,
@@ -11,26 +8,7 @@ import {
   ownSource,
   type Source,
 } from "../formats/source.js";
-
-/**
- * A file on a web server, with what an address alone does not say. Fetching it, and its siblings where the model is in several files,
- * is the only reason for which cria ever uses the network.
- */
-export interface RemoteModel {
-  /** `https:` or `http:`, or a file on Hugging Face's hub: `hf:owner/repo/file@revision`. An address that ends in a slash is a folder. */
-  readonly url: string | URL;
-  /** What the whole file has to have, 64 hexadecimal digits. Default: what the hub says, for files of the hub that are kept. */
-  readonly sha256?: string | undefined;
-  /** Sent with each request to the file's server, such as an Authorization. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /**
-   * Whether the file is kept on this device, to be there without the network the next time: true or false in a browser, in Node the
-   * path of a folder. Default: in a browser it is kept where the browser allows it, in Node it is not.
-   */
-  readonly cache?: boolean | string | undefined;
-  /** Another hub, by its address. Default: the environment variable HF_ENDPOINT, else https://huggingface.co. */
-  readonly hub?: string | undefined;
-}
+import type { RemoteModel } from "./remote-source.js";
 
 /** What one file can be read from. */
 type FileLike = string | URL | Uint8Array | ArrayBuffer | Blob | RemoteModel | OwnSource;
@@ -55,7 +33,7 @@ export async function openSource(from: SourceLike, signal?: AbortSignal): Promis
   if (from instanceof ArrayBuffer) return bytesSource(new Uint8Array(from));
   if (from instanceof Blob) return blobSource(from);
   if (typeof from === "object" && from !== null) {
-    if (isRemote(from)) return openRemote(from, signal);
+    if (isRemote(from)) return (await remoteSources()).openRemote(from, signal);
     if (typeof from.read === "function") return ownSource(from, signal);
   }
   const found = from === null ? "null" : typeof from;
@@ -66,10 +44,14 @@ export async function openSource(from: SourceLike, signal?: AbortSignal): Promis
 
 async function openAddress(from: string | URL, signal: AbortSignal | undefined): Promise<Source> {
   const address = wholeAddress(from);
-  return isOnTheWeb(address) ? openRemote({ url: address }, signal) : fileSource(from);
+  if (!isOnTheWeb(address)) return fileSource(from);
+  return (await remoteSources()).openRemote({ url: address }, signal);
 }
 
-const isOnTheWeb = (address: string) => isHubName(address) || /^https?:/i.test(address);
+/** Not with this module: where a worker reads the model, a page would load all this for nothing. */
+const remoteSources = () => import("./remote-source.js");
+
+const isOnTheWeb = (address: string) => address.startsWith("hf:") || /^https?:/i.test(address);
 
 /** An address as it is for others too: in a browser one relative to the page is made whole, since a worker has another base. */
 export function wholeAddress(from: string | URL): string {
@@ -81,37 +63,6 @@ export function wholeAddress(from: string | URL): string {
 /** What addresses are relative to, in a browser. */
 function pageAddress(): string | undefined {
   return globalThis.document?.baseURI ?? globalThis.location?.href;
-}
-
-const remoteOptions = [
-  "url",
-  "sha256",
-  "headers",
-  "cache",
-  "hub",
-] as const satisfies readonly (keyof RemoteModel)[];
-
-async function openRemote(remote: RemoteModel, signal: AbortSignal | undefined): Promise<Source> {
-  const doing = `open ${remote.url}`;
-  checkNames(doing, remote, remoteOptions);
-  const { headers, cache } = remote;
-  const sha256 = remote.sha256?.toLowerCase();
-  checkOption(
-    doing,
-    "sha256",
-    sha256,
-    "64 hexadecimal digits",
-    sha256 === undefined || /^[0-9a-f]{64}$/.test(sha256),
-  );
-  const address = String(remote.url);
-  const hub = isHubName(address) ? hubFile(address, remote.hub) : undefined;
-  const url = hub?.url ?? new URL(address);
-  if (!/^https?:$/.test(url.protocol)) {
-    throw new TypeError(
-      `Cannot ${doing}: expected an address with https:, http: or hf:, found ${url.protocol}`,
-    );
-  }
-  return urlSource(url, { store: await chooseStore(cache), sha256, hub, headers, signal });
 }
 
 /** Whether a source is described by its address. */
@@ -139,5 +90,5 @@ async function openAll(files: readonly FileLike[], signal: AbortSignal | undefin
 async function bundledSource(signal: AbortSignal | undefined): Promise<Source> {
   const { tinyUrl } = await import("../../models/tiny.js");
   if (tinyUrl.protocol === "file:") return fileSource(tinyUrl);
-  return urlSource(tinyUrl, { store: await chooseStore(undefined), signal });
+  return (await remoteSources()).openUrl(tinyUrl, signal);
 }

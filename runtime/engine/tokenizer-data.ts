@@ -3,6 +3,7 @@ import type { Vocabulary } from "../formats/checkpoint.js";
 import { openGguf } from "../formats/gguf.js";
 import { readVocabulary } from "../formats/gguf-vocabulary.js";
 import type { Source } from "../formats/source.js";
+import { besideNames } from "./beside-names.js";
 
 /** What a tokenizer is made of, read but not yet understood: the engine moves ids, text belongs to others. */
 export interface TokenizerData {
@@ -35,9 +36,6 @@ export async function readTokenizerData(source: Source): Promise<TokenizerData> 
   }
   return { name, content: await source.read(0, size) };
 }
-
-/** In llama2.c's folders the first, in Hugging Face's and Meta's the others. */
-export const besideNames = ["tokenizer.bin", "tokenizer.model", "tokenizer.json"];
 
 /** The tokenizers in the folder of a model that has none of its own, in the order in which they are preferred. */
 export async function readTokenizersBeside(model: Source): Promise<TokenizerData[]> {

@@ -1,13 +1,9 @@
 import { StorageError } from "../errors.js";
 import { openCacheApiStore } from "./cache-api-store.js";
 import { folderStore } from "./folder-store.js";
+import { isNode } from "./is-node.js";
 import { openOpfsStore } from "./opfs-store.js";
 import type { Store } from "./store.js";
-
-/** Whether paths are of files on this machine; elsewhere they are addresses on the web. */
-export function isNode(): boolean {
-  return globalThis.process?.getBuiltinModule !== undefined;
-}
 
 /**
  * Where model files are kept: in a browser, unless it is refused there, in its file system for this site, else in its cache; in

@@ -1,4 +1,4 @@
-import type { RemoteModel } from "../api/sources.js";
+import type { RemoteModel } from "../api/remote-source.js";
 import type { EngineFacts, GenerateIdsOptions } from "../engine/engine.js";
 import type { ModelData, OpenModelOptions } from "../engine/open-model.js";
 import type { GeneratedToken, GenerationEnd } from "../generate/generate-tokens.js";

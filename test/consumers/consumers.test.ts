@@ -5,7 +5,7 @@ import { execFile, spawn } from "node:child_process";
 import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify, stripVTControlCharacters } from "node:util";
 import { gzipSync } from "node:zlib";
@@ -137,31 +137,45 @@ describe("with Vite", () => {
     }
   });
 
-  /** Gzipped bytes of what a build consists of, by the names that `pick` lets through. */
-  async function gzippedBuild(entry: string, pick: (name: string) => boolean): Promise<number> {
+  /** Gzipped bytes of what a page loads that is built from an entry: its modules, not those that wait for their use, and its workers. */
+  async function gzippedBuild(entry: string): Promise<number> {
     const out = join(consumer, `size-${entry}`);
     const program = `
       import { build } from "vite";
       const [entry, outDir] = process.argv.slice(1);
-      await build({ logLevel: "error", build: { outDir, emptyOutDir: true, rollupOptions: { input: entry } } });`;
+      const options = { outDir, emptyOutDir: true, manifest: "manifest.json", rollupOptions: { input: entry } };
+      await build({ logLevel: "error", build: options });`;
     await run(process.execPath, ["--input-type=module", "-e", program, entry, out], { cwd: consumer });
-    const names = (await readdir(join(out, "assets"))).filter(pick);
+    const manifest: Manifest = JSON.parse(await readFile(join(out, "manifest.json"), "utf8"));
+    const names = new Set((await readdir(join(out, "assets"))).filter((name) => /-worker-/.test(name)));
+    addImports(manifest, entry, names);
     let bytes = 0;
     for (const name of names) bytes += gzipSync(await readFile(join(out, "assets", name))).length;
-    console.info(`${entry}: ${bytes} bytes gzipped (${names.join(", ")})`);
+    console.info(`${entry}: ${bytes} bytes gzipped (${[...names].join(", ")})`);
     return bytes;
   }
 
-  it("load and generate stay small", async () => {
-    // without the model, and without what is loaded only where a chat template is rendered
-    const bytes = await gzippedBuild("main.js", (name) => name.endsWith(".js") && !name.startsWith("dist-"));
-    expect(bytes).toBeLessThanOrEqual(160_000);
+  // The aims are 100 and 15 KB, and neither is met. Of 138: 52 are the three builds of the kernels, 52 the rest of the engine's worker (formats
+  // other than GGUF 10, sources on the web 6, the loader 2), 2 the threads' worker, 13 the tokenizer on the page, 19 the rest of the API there.
+  it("load and generate stay as small as they are", async () => {
+    expect(await gzippedBuild("main.js")).toBeLessThanOrEqual(140_000);
   });
 
-  it("the tokenizer alone stays small", async () => {
-    expect(await gzippedBuild("tokenizer.js", (name) => name.endsWith(".js"))).toBeLessThanOrEqual(20_000);
+  it("the tokenizer alone stays as small as it is", async () => {
+    expect(await gzippedBuild("tokenizer.js")).toBeLessThanOrEqual(19_500);
   });
 });
+
+/** Vite's: by their sources, what has been built and what that imports. */
+type Manifest = Readonly<Record<string, { readonly file: string; readonly imports?: readonly string[] }>>;
+
+/** Adds the names of a chunk and of all that it imports. */
+function addImports(manifest: Manifest, source: string, names: Set<string>): void {
+  const { file, imports = [] } = manifest[source]!;
+  if (names.has(basename(file))) return;
+  names.add(basename(file));
+  for (const other of imports) addImports(manifest, other, names);
+}
 
 /** The address that a program prints. */
 async function addressIn(output: NodeJS.ReadableStream): Promise<string> {
