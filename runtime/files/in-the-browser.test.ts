@@ -1,21 +1,19 @@
 // Model files in a real browser: Chromium, where it is installed.
 
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { serve } from "../../bench/static-server.js";
+import { hasChromium, launchChromium } from "../../test/chromium.js";
 import { type FileServer, startFileServer } from "../../test/file-server.js";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { checkpointToGguf, plainVocabulary } from "../../test/write-gguf.js";
 import type { RemoteModel } from "../api/sources.js";
 import { load } from "../index.js";
 import type { CachedFile } from "./model-cache.js";
-
-const debiansChromium = "/usr/bin/chromium";
 
 // some 9 MB, three segments
 const config = smallConfig({ vocabSize: 320, dim: 128, hiddenDim: 512, nLayers: 8 });
@@ -71,7 +69,7 @@ const html = `<!doctype html>
   };
 </script>`;
 
-describe.skipIf(!existsSync(debiansChromium))("in Chromium, a model by its address", () => {
+describe.skipIf(!hasChromium)("in Chromium, a model by its address", () => {
   let expected: readonly number[];
   let files: FileServer;
   let pages: Server;
@@ -87,10 +85,7 @@ describe.skipIf(!existsSync(debiansChromium))("in Chromium, a model by its addre
     url = `${files.url}/model.gguf`;
     const repo = fileURLToPath(new URL("../..", import.meta.url));
     pages = await serve({ html, folders: { repo } });
-    browser = await chromium.launch({
-      executablePath: debiansChromium,
-      args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-    });
+    browser = await launchChromium();
   }, 60_000);
   afterAll(async () => {
     await browser.close();
