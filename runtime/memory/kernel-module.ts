@@ -1,4 +1,3 @@
-import { instantiate } from "@assemblyscript/loader";
 import type { Kernels } from "../../kernels/generated/interface.js";
 import { kernelImports } from "./kernel-imports.js";
 
@@ -63,6 +62,26 @@ export async function instantiateKernels(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
 ): Promise<Kernels> {
+  const instantiate = await loader();
   const { instance } = await instantiate(module, kernelImports(memory));
   return instance.exports as unknown as Kernels;
+}
+
+type Instantiate = (
+  module: WebAssembly.Module,
+  imports: ReturnType<typeof kernelImports>,
+) => Promise<{ readonly instance: WebAssembly.Instance }>;
+
+let found: Promise<Instantiate> | undefined;
+
+/**
+ * AssemblyScript's loader. A worker of a page without a bundler has no name for it, since import maps don't reach workers; the engine's own
+ * function does there, as the raw exports are all that is used.
+ */
+function loader(): Promise<Instantiate> {
+  found ??= import("@assemblyscript/loader").then(
+    ({ instantiate }): Instantiate => instantiate,
+    () => async (module, imports) => ({ instance: await WebAssembly.instantiate(module, imports) }),
+  );
+  return found;
 }

@@ -40,7 +40,7 @@ beforeAll(async () => {
   const { tokens } = await model.generate("Once upon a time", { maxTokens: 20, seed: 1 });
   await model.dispose();
   expect(tokens).toHaveLength(20);
-  expected = { tokens, threads: 2 };
+  expected = { tokens, threads: 2, inThread: false };
   if (hasChromium) browser = await launchChromium();
 });
 afterAll(async () => {
