@@ -91,6 +91,6 @@ export interface Checkpoint {
   /** Ids that generation begins with and stops at, by the file or by its format's convention. */
   readonly special: { readonly bos?: number; readonly eos?: number; readonly eot?: number };
   readonly source: Source;
-  /** Rows [begin, end) of a tensor in its type's file layout; a vector is one row. */
-  readRows(tensor: TensorInfo, begin: number, end: number): Promise<Uint8Array>;
+  /** Rows [begin, end) of a tensor in its type's file layout; a vector is one row. They may be put `into` an array that holds as many, as Source.read does it. */
+  readRows(tensor: TensorInfo, begin: number, end: number, into?: Uint8Array): Promise<Uint8Array>;
 }

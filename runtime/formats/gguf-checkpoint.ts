@@ -48,7 +48,7 @@ export function ggufCheckpoint(gguf: Gguf): Checkpoint {
     vocabulary,
     special,
     source,
-    readRows: (tensor, begin, end) => readStoredRows(source, tensor, begin, end),
+    readRows: (tensor, begin, end, into) => readStoredRows(source, tensor, begin, end, into),
   };
 }
 

@@ -11,12 +11,12 @@ export function joinSources(parts: readonly Source[], name: string): Source {
   return {
     name,
     size,
-    async read(start, end) {
+    async read(start, end, into) {
       const pieces: Uint8Array[] = [];
       for (const [i, part] of parts.entries()) {
         const from = Math.max(start - starts[i]!, 0);
         const to = Math.min(end - starts[i]!, part.size);
-        if (from < to) pieces.push(await part.read(from, to));
+        if (from < to) pieces.push(await part.read(from, to, to - from === end - start ? into : undefined));
       }
       return pieces.length === 1 ? pieces[0]! : concatenated(pieces);
     },

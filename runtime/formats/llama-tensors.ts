@@ -124,8 +124,9 @@ export async function readStoredRows(
   { name, shape, type, offset }: TensorInfo,
   begin: number,
   end: number,
+  into?: Uint8Array,
 ): Promise<Uint8Array> {
   checkRows(name, shape, begin, end);
   const stride = rowBytes(type, shape.at(-1)!);
-  return source.read(offset + begin * stride, offset + end * stride);
+  return source.read(offset + begin * stride, offset + end * stride, into);
 }

@@ -8,8 +8,11 @@ export interface Source {
   readonly name: string;
   /** Total size in bytes. */
   readonly size: number;
-  /** The bytes [start, end); always exactly `end - start` of them, else it rejects. */
-  read(start: number, end: number): Promise<Uint8Array>;
+  /**
+   * The bytes [start, end); always exactly `end - start` of them, else it rejects. Where `into` is given, which holds as many, they may be put there:
+   * memory that is used again costs less than new one. What comes back is then a view of it.
+   */
+  read(start: number, end: number, into?: Uint8Array): Promise<Uint8Array>;
   /**
    * Checks all of it, and of the siblings that were read, against the hashes that they are known to have, once everything needed has been
    * read; what was not read is read for that. Missing where there are no hashes.
@@ -49,8 +52,8 @@ export async function fileSource(file: string | URL): Promise<Source> {
   return {
     name,
     size: stat.size,
-    async read(start, end) {
-      const bytes = new Uint8Array(end - start);
+    async read(start, end, into) {
+      const bytes = into?.subarray(0, end - start) ?? new Uint8Array(end - start);
       let filled = 0;
       while (filled < bytes.length) {
         const { bytesRead } = await handle

@@ -1,5 +1,11 @@
 import type { Checkpoint } from "../formats/checkpoint.js";
-import { type Piece, place, readPiece } from "./weights.js";
+import { type Piece, pieceBytes, place, readPiece } from "./weights.js";
+
+/** A piece that is being read, perhaps into an array of its size. */
+interface Read {
+  readonly bytes: Promise<Uint8Array>;
+  readonly into: Uint8Array;
+}
 
 /**
  * Brings the weights of streamed layers into memory, one after the other, again and again. While a layer is computed the next one's bytes are
@@ -7,8 +13,10 @@ import { type Piece, place, readPiece } from "./weights.js";
  * as a piece is packed into its place, the next layer's is asked for.
  */
 export class LayerStream {
-  /** Reads of a layer that are under way, a promise for each of its pieces. */
-  #ahead: { readonly layer: number; readonly reads: Promise<Uint8Array>[] } | undefined;
+  /** Reads of a layer that are under way, for each of its pieces. */
+  #ahead: { readonly layer: number; readonly reads: Read[] } | undefined;
+  /** Arrays that have been read into and packed from, by their sizes. */
+  readonly #free = new Map<number, Uint8Array[]>();
 
   /** @param layers the pieces of each layer, in the order of a pass */
   constructor(
@@ -26,10 +34,11 @@ export class LayerStream {
     this.#ahead = undefined; // a pass that fails here has nothing that the next one could go on with
     const next = (layer + 1) % this.layers.length;
     const waiting = this.layers[next]!.values();
-    const nextReads: Promise<Uint8Array>[] = [];
+    const nextReads: Read[] = [];
     for (const piece of pieces) {
-      const bytes = await reads.shift()!;
-      place(this.checkpoint, piece, bytes);
+      const { bytes, into } = reads.shift()!;
+      place(this.checkpoint, piece, await bytes);
+      this.#free.get(into.length)!.push(into);
       const { value } = waiting.next();
       if (value) nextReads.push(this.#read(value));
     }
@@ -37,9 +46,17 @@ export class LayerStream {
     this.#ahead = { layer: next, reads: nextReads };
   }
 
-  #read(piece: Piece): Promise<Uint8Array> {
-    const bytes = readPiece(this.checkpoint, piece);
+  #read(piece: Piece): Read {
+    const size = pieceBytes(piece);
+    let free = this.#free.get(size);
+    if (!free) {
+      free = [];
+      this.#free.set(size, free);
+    }
+    // what a failed pass has left under way is not among them: it may still be written to
+    const into = free.pop() ?? new Uint8Array(size);
+    const bytes = readPiece(this.checkpoint, piece, into);
     bytes.catch(() => {}); // told when it is awaited, if it ever is
-    return bytes;
+    return { bytes, into };
   }
 }

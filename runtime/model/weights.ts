@@ -68,13 +68,15 @@ export async function readWeights(
   const report = createProgress("weights", total, onProgress);
   let loaded = 0;
 
-  let reading = readPiece(checkpoint, pieces[0]!);
+  // as the pieces take turns, so do these
+  const [one, other] = [0, 1].map(() => new Uint8Array(Math.max(...pieces.map(pieceBytes))));
+  let reading = readPiece(checkpoint, pieces[0]!, one);
   for (const [i, piece] of pieces.entries()) {
     const bytes = await reading;
     signal?.throwIfAborted();
     const next = pieces[i + 1];
     if (next) {
-      reading = readPiece(checkpoint, next);
+      reading = readPiece(checkpoint, next, i % 2 ? one : other);
       reading.catch(() => {}); // told when it is awaited, if nothing else fails before
     }
     place(checkpoint, piece, bytes);
@@ -84,12 +86,18 @@ export async function readWeights(
   }
 }
 
-/** The rows of a piece, in the file's form. */
+/** The rows of a piece, in the file's form, perhaps put into an array of so many bytes. */
 export function readPiece(
   checkpoint: Checkpoint,
   { tensor, firstRow, begin, end }: Piece,
+  into: Uint8Array | undefined,
 ): Promise<Uint8Array> {
-  return checkpoint.readRows(tensor, firstRow + begin, firstRow + end);
+  return checkpoint.readRows(tensor, firstRow + begin, firstRow + end, into);
+}
+
+/** What readPiece gives. */
+export function pieceBytes({ tensor, begin, end }: Piece): number {
+  return (end - begin) * rowBytes(tensor.type, tensor.shape.at(-1)!);
 }
 
 /** What a piece takes of the file. */
