@@ -31,6 +31,8 @@ export class SegmentedFile {
   #hashed = 0;
   /** Reads follow each other: they share one connection. */
   #last: Promise<unknown> = Promise.resolve();
+  /** The segment that is being kept while the next one is fetched; rejects where there is no room for it. */
+  #keeping: Promise<void> = Promise.resolve();
   #written = 0;
   #isRead = false;
 
@@ -63,27 +65,31 @@ export class SegmentedFile {
   }
 
   /**
-   * Reads what has not been read, and checks the whole against the hash that it has to have; does nothing where there is none, it
+   * Waits until what was read is kept. Reads what has not been read, and checks the whole against the hash that it has to have; does nothing where there is none, it
    * has been checked before, or no byte of the file has been used.
    *
    * @throws FormatError for another hash; the file is then no longer kept
+   * @throws StorageError where there is no room
    */
   async verify(onProgress?: (checked: number, total: number) => void): Promise<void> {
     const { sha256, kept, size } = this.#options;
+    await this.#keeping;
     if (!this.#hash || !this.#isRead) return;
     while (this.#hashed * segmentBytes < size) {
       await this.#segment(this.#hashed);
       onProgress?.(Math.min(this.#hashed * segmentBytes, size), size);
     }
+    await this.#keeping;
     const found = this.#hash.hex();
     if (found === sha256) return kept?.markChecked(found);
     await kept?.delete();
     throw new FormatError(`Cannot use ${this.#remote.name}: expected the SHA-256 ${sha256}, found ${found}`);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#remote.close();
     this.#held.clear();
+    await this.#keeping.catch(() => {}); // who goes on reading, or verifies, is told
   }
 
   async #segment(number: number): Promise<Uint8Array> {
@@ -113,12 +119,14 @@ export class SegmentedFile {
 
   /** Two pages that want the same segment wait for each other: the second finds what the first one has fetched. */
   async #keptOrFetched(kept: KeptFile, number: number): Promise<Uint8Array> {
-    return (
-      (await kept.read(number)) ??
-      (await locked(`${kept.folder} ${number}`, this.#options.signal, async () => {
-        return (await kept.read(number)) ?? (await this.#fetch(number));
-      }))
-    );
+    const stored = await kept.read(number);
+    if (stored) return stored;
+    return new Promise((resolve, reject) => {
+      locked(`${kept.folder} ${number}`, this.#options.signal, async () => {
+        resolve((await kept.read(number)) ?? (await this.#fetch(number)));
+        await this.#keeping; // until the others can find it
+      }).catch(reject);
+    });
   }
 
   async #fetch(number: number): Promise<Uint8Array> {
@@ -141,10 +149,12 @@ export class SegmentedFile {
   }
 
   async #keep(kept: KeptFile, number: number, bytes: Uint8Array): Promise<void> {
+    await this.#keeping;
     // headers are looked into whatever the room; who goes on reading will read all of the file
     if (this.#written === 1) await checkRoom(kept);
-    await kept.write(number, bytes);
     this.#written++;
+    this.#keeping = kept.write(number, bytes);
+    this.#keeping.catch(() => {}); // told by whoever comes next
   }
 }
 

@@ -65,7 +65,7 @@ export async function urlSource(url: URL, options: UrlSourceOptions = {}): Promi
       for (const sibling of siblings) await sibling.verify?.(onProgress);
     },
     async close() {
-      file.close();
+      await file.close();
       if (kept?.isWhole) await deleteAll(others);
       await Promise.all(siblings.map((sibling) => sibling.close()));
     },
