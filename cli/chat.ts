@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { createInterface, type Interface } from "node:readline";
 import type { Chat, ChatFormatName, ChatMessage, EndedBy, Model } from "../runtime/index.js";
 import { type OptionTable, oneOf, onePositional, parseArguments } from "./arguments.js";
-import { loadModel, loadOptions, modelOptions, modelOptionsHelp } from "./model-options.js";
+import { loadModel, loadOptions, modelOptions, modelOptionsHelp, modelSource } from "./model-options.js";
 import { ClosedPipe, errorLine, Interrupted, interruptSignal, note, write } from "./output.js";
 import { generateOptions, samplingOptions, samplingOptionsHelp } from "./sampling-options.js";
 
@@ -51,7 +51,7 @@ async function execute(args: readonly string[]): Promise<void> {
   const loading = loadOptions(values);
   const path = onePositional(positionals, "model", "; a message is typed once the model is loaded") ?? "tiny";
 
-  const { model } = await loadModel(path, { ...loading, signal: interruptSignal() });
+  const { model } = await loadModel(modelSource(path, values), { ...loading, signal: interruptSignal() });
   const begin = (system: string | undefined, messages: readonly ChatMessage[]) =>
     model.chat({ format, system, messages });
   await talk(model, begin, begin(values.system, []), sampling);

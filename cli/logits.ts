@@ -6,6 +6,7 @@ import {
   modelArgument,
   modelOptions,
   modelOptionsHelp,
+  modelSource,
   pieces,
 } from "./model-options.js";
 import { interruptSignal, write } from "./output.js";
@@ -59,7 +60,7 @@ async function execute(args: readonly string[]): Promise<void> {
   }
 
   const signal = interruptSignal();
-  const { model } = await loadModel(path, { ...loading, signal });
+  const { model } = await loadModel(modelSource(path, values), { ...loading, signal });
   const prompt = ids ?? model.tokenize(values.prompt!);
   const rows = model.logits(prompt, values.all ? { from: 0, signal } : { signal });
   if (top !== undefined) {

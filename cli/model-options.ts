@@ -1,4 +1,4 @@
-import { builds, type LoadOptions, load, type Model } from "../runtime/index.js";
+import { builds, type LoadOptions, load, type Model, type SourceLike } from "../runtime/index.js";
 import {
   byteCount,
   fileName,
@@ -12,6 +12,7 @@ import { progressLine, progressText } from "./output.js";
 
 /** The options of every command that loads a model. */
 export const modelOptions = {
+  keep: { type: "string" },
   tokenizer: { type: "string" },
   context: { type: "string" },
   cache: { type: "string" },
@@ -23,6 +24,8 @@ export const modelOptions = {
 } as const satisfies OptionTable;
 
 export const modelOptionsHelp = `
+  --keep FOLDER        where a model with an address on the web or the hub is kept, to be there the next time (default:
+                       nowhere; it is fetched each time)
   --tokenizer FILE     the vocabulary of another file: a SentencePiece model, a tokenizer.json, a llama2.c
                        tokenizer.bin or a GGUF
                        (default: the model's own; for a llama2.c checkpoint or a folder the tokenizer.bin,
@@ -69,19 +72,28 @@ export function modelArgument(positionals: readonly string[], command: string, e
   const model = onePositional(positionals, "model", advice);
   if (model) return model;
   throw new UsageError(
-    `expected a model, found none; name a GGUF, a folder of Hugging Face's or Meta's files or a llama2.c file, or "tiny" for the bundled model: cria ${command} ${example}`,
+    `expected a model, found none; name a GGUF, a folder of Hugging Face's or Meta's files or a llama2.c file, an address on the web, hf:owner/repo/file, or "tiny" for the bundled model: cria ${command} ${example}`,
   );
+}
+
+/** What the model is read from, by its name and --keep. */
+export function modelSource(name: string, { keep }: ModelValues): SourceLike {
+  if (keep === undefined) return name;
+  if (!/^(https?|hf):/i.test(name)) {
+    throw new UsageError(`--keep: expected a model on the web, found ${JSON.stringify(name)}`);
+  }
+  return { url: name, cache: fileName("--keep", keep) };
 }
 
 /** Loads the model, saying how far it is where somebody watches. */
 export async function loadModel(
-  path: string,
+  from: SourceLike,
   options: LoadOptions,
 ): Promise<{ readonly model: Model; readonly loadMs: number }> {
   const line = progressLine();
   const began = performance.now();
   try {
-    const model = await load(path, {
+    const model = await load(from, {
       ...options,
       onProgress: (progress) => line.show(progressText(progress)),
     });

@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { type OptionTable, parseArguments, UsageError } from "./arguments.js";
-import { loadModel, loadOptions, modelOptions, modelOptionsHelp } from "./model-options.js";
+import { loadModel, loadOptions, modelOptions, modelOptionsHelp, modelSource } from "./model-options.js";
 import { grouped, interruptSignal, progressLine, write } from "./output.js";
 
 const options = {
@@ -37,7 +37,7 @@ async function execute(args: readonly string[]): Promise<void> {
   const text = await readText(file);
 
   const signal = interruptSignal();
-  const { model } = await loadModel(path, { ...loading, signal });
+  const { model } = await loadModel(modelSource(path, values), { ...loading, signal });
   const line = progressLine();
   const began = performance.now();
   try {

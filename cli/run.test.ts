@@ -1,7 +1,10 @@
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { load } from "../runtime/index.js";
 import { cria, criaInProcess, finished, makeModels, startCria } from "../test/cria-program.js";
+import { startFileServer } from "../test/file-server.js";
 import { sharedData } from "../test/shared-data.js";
 
 const models = await makeModels();
@@ -40,6 +43,21 @@ describe("cria run", () => {
       ["decodeMs", "decodeTokensPerSecond", "loadMs", "promptMs", "promptTokensPerSecond"].sort(),
     );
     for (const value of Object.values(timings)) expect(value).toBeGreaterThan(0);
+  });
+
+  it("takes a model by its address, and with --keep is without the server the next time", async () => {
+    const server = await startFileServer({ "/m.gguf": { bytes: readFileSync(model), etag: '"1"' } });
+    const folder = mkdtempSync(join(tmpdir(), "cria-keep-"));
+    const sampling = ["-p", "ab c", "-n", "20", "--seed", "3"];
+    const { stdout: expected } = await cria(["run", model, ...sampling]);
+    const args = ["run", `${server.url}/m.gguf`, ...sampling];
+    expect((await cria(args)).stdout).toBe(expected);
+    expect((await cria([...args, "--keep", folder])).stdout).toBe(expected);
+    await server.close();
+    expect((await cria([...args, "--keep", folder])).stdout).toBe(expected);
+    const { code, stderr } = await cria(["run", model, "--keep", folder]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/--keep: expected a model on the web, found /)]);
+    rmSync(folder, { recursive: true });
   });
 
   it("takes every option of sampling, and hands it on", async () => {

@@ -7,7 +7,14 @@ import {
   tokenIds,
   UsageError,
 } from "./arguments.js";
-import { loadModel, loadOptions, modelOptions, modelOptionsHelp, pieces } from "./model-options.js";
+import {
+  loadModel,
+  loadOptions,
+  modelOptions,
+  modelOptionsHelp,
+  modelSource,
+  pieces,
+} from "./model-options.js";
 import { ClosedPipe, errorLine, grouped, Interrupted, interruptSignal, note, write } from "./output.js";
 import { generateOptions, samplingOptions, samplingOptionsHelp } from "./sampling-options.js";
 import { table } from "./table.js";
@@ -54,7 +61,7 @@ async function execute(args: readonly string[]): Promise<void> {
   const path = onePositional(positionals, "model", "; a text is given with -p") ?? "tiny";
 
   const signal = interruptSignal();
-  const { model, loadMs } = await loadModel(path, { ...loading, signal });
+  const { model, loadMs } = await loadModel(modelSource(path, values), { ...loading, signal });
   const { build, threads, layout } = model;
   // as ids, so that a model that makes no tokenizer says so before anything is shown
   const prompt = ids ?? model.tokenize(values.prompt ?? "");
