@@ -11,7 +11,7 @@ import { hasChromium, launchChromium } from "../../test/chromium.js";
 import { type FileServer, startFileServer } from "../../test/file-server.js";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { checkpointToGguf, plainVocabulary } from "../../test/write-gguf.js";
-import type { RemoteModel } from "../api/remote-source.js";
+import type { RemoteModel } from "../index.js";
 import { load } from "../index.js";
 import type { CachedFile } from "./model-cache.js";
 
