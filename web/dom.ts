@@ -17,6 +17,16 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** A size in decimal units. */
+export function bytesText(bytes: number): string {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
+/** The last part of an address. */
+export function nameIn(address: string): string {
+  return address.split("/").at(-1) || address;
+}
+
 /** What an error says to a reader; nothing for an abort, which the reader asked for. */
 export function messageOf(error: unknown): string {
   if (error instanceof DOMException && error.name === "AbortError") return "";

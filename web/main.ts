@@ -3,21 +3,23 @@ import { createAnnouncer } from "./announcer.js";
 import { setUpChatPanel } from "./chat-panel.js";
 import type { Panel } from "./desk.js";
 import { element } from "./dom.js";
-import { createEngine } from "./engine.js";
+import { createEngine, type Engine } from "./engine.js";
 import { setUpServiceWorker } from "./isolation.js";
 import { setUpKernelsPanel } from "./kernels-panel.js";
 import { setUpMeters } from "./meters.js";
-import { setUpModelPicker, showModel } from "./model-picker.js";
+import { setUpModelPicker } from "./model-picker.js";
 import { setUpSettings } from "./settings.js";
 import { setUpTabs } from "./tabs.js";
 import { setUpTheme } from "./theme.js";
 import { setUpWritePanel } from "./write-panel.js";
 
+setUpTheme();
 const panels: Panel[] = [];
-const engine = createEngine((choice, state) => {
+const engine: Engine = createEngine((choice, state) => {
   showModel(choice, state);
   if (state.kind === "chosen") for (const panel of panels) panel.forget();
 });
+const showModel = setUpModelPicker(engine);
 const desk = {
   engine,
   settings: setUpSettings(),
@@ -26,9 +28,7 @@ const desk = {
   alternatives: createAlternatives(element("alternatives", HTMLElement)),
 };
 
-setUpTheme();
 setUpTabs(document.querySelector<HTMLElement>('[role="tablist"]')!);
-setUpModelPicker(engine);
 panels.push(setUpWritePanel(desk), setUpChatPanel(desk));
 setUpKernelsPanel();
 showModel(engine.choice, { kind: "chosen" });

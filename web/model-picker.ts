@@ -1,8 +1,13 @@
-import { element, make, messageOf } from "./dom.js";
+import type { Progress } from "../runtime/index.js";
+import { bytesText, element, make, messageOf, nameIn } from "./dom.js";
 import type { Choice, Engine, EngineState } from "./engine.js";
+import { setUpKeptModels } from "./kept-models.js";
 
-/** The controls that choose a model: buttons, an address, a file let fall anywhere on the page. */
-export function setUpModelPicker(engine: Engine): void {
+/**
+ * The controls that choose a model: buttons, an address, what is kept, a file let fall anywhere on the page. Gives what shows what has
+ * become of the choice.
+ */
+export function setUpModelPicker(engine: Engine): (choice: Choice, state: EngineState) => void {
   const file = element("model-file", HTMLInputElement);
   const address = element("model-url", HTMLFormElement);
   const begin = (choice: Choice) => {
@@ -21,6 +26,9 @@ export function setUpModelPicker(engine: Engine): void {
     begin(String(new FormData(address).get("url")).trim());
   });
 
+  const kept = setUpKeptModels(begin);
+  void kept.refresh();
+
   const { classList } = document.body;
   document.addEventListener("dragover", (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
@@ -37,10 +45,14 @@ export function setUpModelPicker(engine: Engine): void {
     event.preventDefault();
     begin(dropped);
   });
+
+  return (choice, state) => {
+    showModel(choice, state);
+    if (state.kind === "ready" || state.kind === "failed") void kept.refresh();
+  };
 }
 
-/** Shows which model is chosen, and what has become of it. */
-export function showModel(choice: Choice, state: EngineState): void {
+function showModel(choice: Choice, state: EngineState): void {
   const progress = element("model-progress", HTMLProgressElement);
   const isLoading = state.kind === "loading";
   progress.hidden = !isLoading;
@@ -50,15 +62,16 @@ export function showModel(choice: Choice, state: EngineState): void {
     make("strong", "", nameOf(choice)),
     ` ${describe(state)}`,
   );
-  if (!isLoading) return;
-  const { loaded, total } = state.progress ?? {};
-  if (total) progress.value = loaded! / total;
+  // apart from the state, which is read out
+  const told = isLoading ? state.progress : undefined;
+  element("model-rate", HTMLElement).textContent = told ? progressText(told) : "";
+  if (told) progress.value = told.loaded / told.total;
   else progress.removeAttribute("value");
 }
 
 function nameOf(choice: Choice): string {
   if (choice === "tiny") return "cria tiny";
-  return choice instanceof File ? choice.name : choice.split("/").at(-1) || choice;
+  return choice instanceof File ? choice.name : nameIn(choice);
 }
 
 function describe(state: EngineState): string {
@@ -66,7 +79,7 @@ function describe(state: EngineState): string {
     case "chosen":
       return "loaded when you begin";
     case "loading":
-      return state.progress ? `${size(state.progress.total)} of weights` : "opening";
+      return state.progress?.phase === "check" ? "is checked" : "is loaded";
     case "failed":
       return "not loaded";
     case "ready": {
@@ -77,6 +90,8 @@ function describe(state: EngineState): string {
   }
 }
 
-function size(bytes: number): string {
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+function progressText({ loaded, total, bytesPerSecond, secondsLeft }: Progress): string {
+  const rate = bytesPerSecond > 0 ? ` · ${bytesText(bytesPerSecond)}/s` : "";
+  const left = secondsLeft === undefined ? "" : ` · ${secondsLeft.toFixed()} s left`;
+  return `${bytesText(loaded)} of ${bytesText(total)}${rate}${left}`;
 }

@@ -1,6 +1,6 @@
 // What the built page does, in a browser.
 
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
@@ -20,6 +20,7 @@ import {
   writtenText,
 } from "../test/built-page.js";
 import { hasChromium, launchChromium } from "../test/chromium.js";
+import { startFileServer } from "../test/file-server.js";
 
 const tiny = fileURLToPath(new URL("../models/tiny.gguf", import.meta.url));
 
@@ -174,6 +175,27 @@ describe.skipIf(!hasChromium)("the page", () => {
       await page.locator("#model-state", { hasText: "loaded in" }).waitFor();
       expect(await page.textContent("#model-error")).toBe("");
     }));
+
+  it("loads a model by its address, keeps it for when the server is gone, and deletes it", async () => {
+    const { page } = await visit(browser, host.url);
+    const server = await startFileServer({ "/tiny.gguf": { bytes: await readFile(tiny), etag: '"1"' } });
+    await page.fill("#url", `${server.url}/tiny.gguf`);
+    await page.press("#url", "Enter");
+    await page.locator("#model-state", { hasText: "loaded in" }).waitFor();
+    await setSampling(page, { maxTokens: 5 });
+    const text = await writeText(page, "Once");
+    expect(text).not.toBe("");
+
+    await server.close();
+    await page.locator("#kept-summary", { hasText: "Kept on this device: 3.7 MB" }).click();
+    await page.click('button[aria-label="Load tiny.gguf"]');
+    await page.locator("#model-state", { hasText: "loaded in" }).waitFor();
+    expect(await writeText(page, "Once")).toBe(text);
+
+    await page.click('button[aria-label="Delete tiny.gguf"]');
+    await page.locator("#kept").waitFor({ state: "hidden" });
+    await page.context().close();
+  });
 
   it("lets go of a text when another model is chosen while it is written", () =>
     opened(async (page) => {
