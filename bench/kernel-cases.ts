@@ -1,10 +1,6 @@
+import { type CacheType, cacheTypes } from "../runtime/memory/choices.js";
 import type { Kernels } from "../runtime/memory/kernel-module.js";
-import {
-  attentionScratchBytes,
-  type CacheType,
-  cacheRowBytes,
-  cacheTypes,
-} from "../runtime/memory/kv-cache.js";
+import { attentionScratchBytes, cacheRowBytes } from "../runtime/memory/kv-cache.js";
 import { packedAs } from "../runtime/memory/layout.js";
 import { encodedBytes, packedBytes, type WeightType, weightTypes } from "../runtime/memory/tensor.js";
 import { type Arena, type FileType, fileBytes, type Region } from "./arena.js";

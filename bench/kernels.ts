@@ -5,7 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { describeMachine, thisMachine } from "../cli/machine.js";
-import type { Build } from "../runtime/memory/builds.js";
+import type { Build } from "../runtime/memory/choices.js";
 import { exactBuilds } from "../runtime/memory/choose-build.js";
 import { instantiateKernels } from "../runtime/memory/kernel-module.js";
 import { Arena } from "./arena.js";

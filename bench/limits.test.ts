@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Build } from "../runtime/memory/builds.js";
+import type { Build } from "../runtime/memory/choices.js";
 import { limitKernels, limitsModule, openLimits } from "./limits.js";
 
 const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });

@@ -1,4 +1,4 @@
-import type { Build } from "../runtime/memory/builds.js";
+import type { Build } from "../runtime/memory/choices.js";
 import { inflateModule, instantiateKernels } from "../runtime/memory/kernel-module.js";
 import { type LimitKernels, relaxed16Limits, relaxedLimits, simdLimits } from "./generated/limits.js";
 

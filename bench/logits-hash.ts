@@ -2,8 +2,8 @@
 
 import { openCheckpoint } from "../runtime/formats/open.js";
 import { bytesSource } from "../runtime/formats/source.js";
+import { type CacheType, cacheTypes } from "../runtime/memory/choices.js";
 import { exactBuilds } from "../runtime/memory/choose-build.js";
-import { type CacheType, cacheTypes } from "../runtime/memory/kv-cache.js";
 import { planModel } from "../runtime/memory/plan.js";
 import { forward } from "../runtime/model/forward.js";
 import { loadLlama } from "../runtime/model/llama.js";

@@ -1,6 +1,6 @@
 // Timing kernels against the machine's limits. Nothing here needs Node: the page measures by it too.
 
-import type { Build } from "../runtime/memory/builds.js";
+import type { Build } from "../runtime/memory/choices.js";
 import { chooseBuild, exactBuilds } from "../runtime/memory/choose-build.js";
 import { instantiateKernels, type Kernels } from "../runtime/memory/kernel-module.js";
 import type { Arena, Region } from "./arena.js";

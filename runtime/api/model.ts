@@ -7,8 +7,7 @@ import { ContextError, ModelError } from "../errors.js";
 import type { ModelConfig } from "../formats/checkpoint.js";
 import { createStopMatcher } from "../generate/stop-strings.js";
 import { exp } from "../math.js";
-import type { Build } from "../memory/builds.js";
-import type { CacheType } from "../memory/kv-cache.js";
+import type { Build, CacheType } from "../memory/choices.js";
 import type { OnLayer } from "../model/layer-state.js";
 import { checkedSamplerOptions, type SamplerOptions, samplerOptionNames } from "../sampling/options.js";
 import {

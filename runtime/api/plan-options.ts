@@ -1,6 +1,5 @@
 import { checkCount } from "../check-options.js";
-import { type WeightMode, weightModes } from "../memory/fit.js";
-import { type CacheType, cacheTypes } from "../memory/kv-cache.js";
+import { type CacheType, cacheTypes, type WeightMode, weightModes } from "../memory/choices.js";
 
 /** Options that say what memory a model takes. */
 export interface PlanOptions {

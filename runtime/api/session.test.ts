@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { checkpointToGguf, plainVocabulary } from "../../test/write-gguf.js";
 import { ContextError, SnapshotError } from "../errors.js";
-import { type CacheType, cacheTypes } from "../memory/kv-cache.js";
+import { type CacheType, cacheTypes } from "../memory/choices.js";
 import { forward } from "../model/forward.js";
 import { type Llama, loadLlama } from "../model/llama.js";
 import { load } from "./load.js";

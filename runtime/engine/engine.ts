@@ -9,8 +9,7 @@ import {
 import { createPace, type Pace } from "../generate/pace.js";
 import { negativeLogLikelihood } from "../generate/perplexity.js";
 import { checkIds, logitsByPosition, type Past } from "../generate/positions.js";
-import type { Build } from "../memory/builds.js";
-import type { CacheType } from "../memory/kv-cache.js";
+import type { Build, CacheType } from "../memory/choices.js";
 import { packedTypes } from "../memory/plan.js";
 import { cacheBytes } from "../model/cache-rows.js";
 import type { OnLayer } from "../model/layer-state.js";

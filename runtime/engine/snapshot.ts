@@ -1,5 +1,5 @@
 import { SnapshotError } from "../errors.js";
-import { type CacheType, cacheTypes } from "../memory/kv-cache.js";
+import { type CacheType, cacheTypes } from "../memory/choices.js";
 import { checksum } from "./checksum.js";
 
 /** A text that has been worked on: its ids, and the keys and values of the first of them. */

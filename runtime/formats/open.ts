@@ -1,15 +1,8 @@
-import { FormatError } from "../errors.js";
 import type { Checkpoint } from "./checkpoint.js";
-import { describeHead, signatureBytes } from "./file-signatures.js";
 import { openGguf } from "./gguf.js";
 import { ggufCheckpoint } from "./gguf-checkpoint.js";
 import { joinGgufParts } from "./gguf-split.js";
-import { isHuggingFace, isPytorchModel, openHuggingFace, pytorchWeights } from "./hf-checkpoint.js";
-import { isLlama2c, llama2cHeadBytes, openLlama2c } from "./llama2c.js";
-import { isMetaParams, openMeta } from "./meta-checkpoint.js";
-import { isSafetensors } from "./safetensors.js";
-import { baseName, type Source } from "./source.js";
-import { readJson } from "./strict-json.js";
+import type { Source } from "./source.js";
 
 /**
  * Opens a checkpoint of any format, told by its first bytes: GGUF, in parts as well; a file of a folder in Hugging Face's or
@@ -21,24 +14,10 @@ import { readJson } from "./strict-json.js";
  * @throws UnsupportedError for a model that this version does not run
  */
 export async function openCheckpoint(source: Source): Promise<Checkpoint> {
-  const headBytes = Math.max(signatureBytes, llama2cHeadBytes);
-  const head = await source.read(0, Math.min(headBytes, source.size));
-  if (startsWith(head, "GGUF")) return ggufCheckpoint(await joinGgufParts(await openGguf(source)));
-  // before asking what it looks like: llama2.c's version 0 has no magic, and a dim of 640 looks like a Python pickle
-  if (isLlama2c(head)) return openLlama2c(source);
-  if (isSafetensors(head)) return openHuggingFace(source);
-  if (isPytorchModel(source)) throw pytorchWeights(source.name, baseName(source.name));
-  if (startsWith(head, "PK") && source.name.endsWith(".pth")) return openMeta(source);
-  if (startsWith(head, "{")) {
-    const json = await readJson(source);
-    if (isHuggingFace(json)) return openHuggingFace(source);
-    if (isMetaParams(json)) return openMeta(source);
-  }
-  throw new FormatError(
-    `Cannot open ${source.name}: not a model; ${describeHead(head)}, expected GGUF, Hugging Face's or Meta's files, or llama2.c`,
-  );
-}
-
-function startsWith(bytes: Uint8Array, text: string): boolean {
-  return [...text].every((char, i) => bytes[i] === char.charCodeAt(0));
+  const magic = await source.read(0, Math.min(4, source.size));
+  if (String.fromCharCode(...magic) === "GGUF")
+    return ggufCheckpoint(await joinGgufParts(await openGguf(source)));
+  // not with this module: most models are GGUFs, and a page would load the readers of all other forms for nothing
+  const { openOther } = await import("./open-other.js");
+  return openOther(source);
 }

@@ -1,6 +1,6 @@
 import { relaxed, relaxed16, simd } from "../../kernels/generated/builds.js";
 import { UnsupportedError } from "../errors.js";
-import type { Build } from "./builds.js";
+import type { Build } from "./choices.js";
 import { FIRST_PAGE_BYTES, inflateModule, instantiateKernels, type Kernels } from "./kernel-module.js";
 
 export interface ChosenBuild {

@@ -3,13 +3,8 @@ import { grouped } from "../formats/byte-cursor.js";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.js";
 import { classifierOf, outputType } from "../formats/requantize.js";
 import { rowBytes } from "../formats/tensor-types.js";
-import type { CacheType } from "./kv-cache.js";
+import type { CacheType, WeightMode } from "./choices.js";
 import { type Plan, type PlanOptions, planModel } from "./plan.js";
-
-/** Whether all weights are kept in memory, or those that the limit has no room for read from the source for each pass. */
-export const weightModes = ["resident", "stream"] as const;
-/** Whether all weights are kept in memory, or some are read anew for every pass. */
-export type WeightMode = (typeof weightModes)[number];
 
 export interface FitOptions extends PlanOptions {
   /** Most bytes that the plan may take in all. Default: no limit. */

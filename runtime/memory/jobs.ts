@@ -1,6 +1,6 @@
 import { type TensorType, tensorTypes } from "../formats/tensor-types.js";
+import { type CacheType, cacheTypes } from "./choices.js";
 import type { Kernels } from "./kernel-module.js";
-import { type CacheType, cacheTypes } from "./kv-cache.js";
 import { type WeightType, weightTypes } from "./tensor.js";
 
 // Jobs: the kernels' work, cut into units that do not depend on each other, so that threads can share it. Each result is computed by one

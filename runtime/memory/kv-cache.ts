@@ -1,10 +1,6 @@
 import { halfToNumber } from "../formats/floats.js";
+import type { CacheType } from "./choices.js";
 import type { Stage } from "./stage.js";
-
-/** How keys and values are kept. Their rows are described in kernels/lib/cache.ts. */
-export const cacheTypes = ["f32", "f16", "q8_0"] as const;
-/** How keys and values are kept: "f32", "f16", or "q8_0", 8 bits and a scale for every 32. */
-export type CacheType = (typeof cacheTypes)[number];
 
 /** Bytes of one head's keys, or values, at one position. */
 export function cacheRowBytes(type: CacheType, headDim: number): number {

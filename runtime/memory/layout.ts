@@ -1,8 +1,9 @@
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.js";
 import { rowBytes, type TensorType } from "../formats/tensor-types.js";
 import { Arena } from "./arena.js";
+import type { CacheType } from "./choices.js";
 import { FIRST_PAGE_BYTES } from "./kernel-module.js";
-import { attentionScratchBytes, type CacheType, cacheRowBytes } from "./kv-cache.js";
+import { attentionScratchBytes, cacheRowBytes } from "./kv-cache.js";
 import {
   type CacheSlot,
   type LayerSlots,

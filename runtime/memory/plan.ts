@@ -1,6 +1,6 @@
 import { OutOfMemoryError } from "../errors.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
-import type { CacheType } from "./kv-cache.js";
+import type { CacheType } from "./choices.js";
 import { Layout, type LayoutOptions, type Part } from "./layout.js";
 import { type MatrixSlot, PAGE_BYTES, type StagePlan } from "./slots.js";
 import { spread } from "./spread.js";

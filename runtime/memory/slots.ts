@@ -1,5 +1,5 @@
 import type { ByteCounts } from "./arena.js";
-import type { CacheType } from "./kv-cache.js";
+import type { CacheType } from "./choices.js";
 import type { WeightType } from "./tensor.js";
 
 // Where the parts of a model lie: addresses in the memory of one stage, as a plan gives them.

@@ -6,7 +6,7 @@ import { referenceLogits } from "../../test/reference-model.js";
 import { OutOfMemoryError } from "../errors.js";
 import type { Checkpoint, ModelConfig } from "../formats/checkpoint.js";
 import type { TensorType } from "../formats/tensor-types.js";
-import { builds } from "../memory/builds.js";
+import { builds } from "../memory/choices.js";
 import { inflateModule } from "../memory/kernel-module.js";
 import { type PlanOptions, planModel } from "../memory/plan.js";
 import { PAGE_BYTES } from "../memory/slots.js";

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { maxError } from "../../test/kernel-lab.js";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { type ReferenceLayer, referenceLogits, referenceProjection } from "../../test/reference-model.js";
-import { cacheTypes } from "../memory/kv-cache.js";
+import { cacheTypes } from "../memory/choices.js";
 import { forward } from "./forward.js";
 import type { LayerState, OnLayer } from "./layer-state.js";
 import { type Llama, type LlamaOptions, loadLlama } from "./llama.js";

@@ -1,5 +1,5 @@
 import type { Checkpoint, ModelConfig } from "../formats/checkpoint.js";
-import type { Build } from "../memory/builds.js";
+import type { Build } from "../memory/choices.js";
 import { chooseBuild } from "../memory/choose-build.js";
 import { type FitOptions, planWithin } from "../memory/fit.js";
 import type { Plan } from "../memory/plan.js";
