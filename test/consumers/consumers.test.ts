@@ -23,6 +23,7 @@ const run = promisify(execFile);
 interface Report {
   readonly tokens: readonly number[];
   readonly threads: number;
+  readonly inThread: boolean;
 }
 
 let folder: string;
