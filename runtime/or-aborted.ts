@@ -13,3 +13,16 @@ export async function orAborted<T>(promise: Promise<T> | T, signal: AbortSignal 
     signal.removeEventListener("abort", abort);
   }
 }
+
+/** A signal that follows another one until it is let go. What is opened with it may be used longer than the other one is listened to. */
+export function followingSignal(signal: AbortSignal | undefined): {
+  readonly signal: AbortSignal | undefined;
+  letGo(): void;
+} {
+  if (!signal) return { signal, letGo() {} };
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  return { signal: controller.signal, letGo: () => signal.removeEventListener("abort", abort) };
+}

@@ -4,6 +4,7 @@ import type { ModelData } from "../engine/open-model.js";
 import { checkThreads } from "../engine/threads.js";
 import type { Source } from "../formats/source.js";
 import { type Build, builds, type CacheType, type WeightMode } from "../memory/choices.js";
+import { followingSignal } from "../or-aborted.js";
 import type { Progress } from "../progress.js";
 import type { SourceMessage } from "../worker/messages.js";
 import { NoWorkerError, openWorkerEngine } from "../worker/worker-engine.js";
@@ -82,7 +83,8 @@ const optionNames = [
  *
  * Throws TypeError or RangeError for wrong options, FormatError for bytes that are no model or a damaged one, UnsupportedError for
  * what this version cannot run, ModelError for a model that contradicts itself, NumericError for weights that are no numbers,
- * OutOfMemoryError when the plan does not fit, ThreadError when the threads that were asked for can't start, the system's error when a file cannot be opened, and the signal's reason. Nothing of
+ * OutOfMemoryError when the plan does not fit, ThreadError when the threads that were asked for can't start, the system's error when a file cannot be opened,
+ * NetworkError and StorageError when one on the web cannot be fetched or kept, and the signal's reason. Nothing of
  * a model that failed to load stays in memory.
  */
 export async function load(from: SourceLike = "tiny", options: LoadOptions = {}): Promise<Model> {
@@ -129,14 +131,20 @@ export async function loadInThread(from: SourceLike = "tiny", options: LoadOptio
   // not with this module: where a worker computes, a page would load them for nothing, kernels and all
   const { createEngine } = await import("../engine/engine.js");
   const { openModel } = await import("../engine/open-model.js");
-  const { tokenizer, signal, ...rest } = options;
-  signal?.throwIfAborted();
+  const { tokenizer, ...rest } = options;
+  options.signal?.throwIfAborted();
+  // the source of a streamed model is read after the loading too, and must not end with its signal then
+  const { signal, letGo } = followingSignal(options.signal);
   const files = {
     model: () => openSource(from, signal),
     tokenizer: tokenizer === undefined ? undefined : () => openSource(tokenizer, signal),
   };
-  const { llama, data } = await openModel(files, { ...rest, signal });
-  return bind(createEngine(llama, { stops: data.stops }), data, options, true);
+  try {
+    const { llama, data } = await openModel(files, { ...rest, signal });
+    return await bind(createEngine(llama, { stops: data.stops }), data, options, true);
+  } finally {
+    letGo();
+  }
 }
 
 /** The model of an engine, with its tokenizer. Where that is not as asked for, the engine is disposed of. */

@@ -9,7 +9,7 @@ import { bytesSource } from "../formats/source.js";
 import { planModel } from "../memory/plan.js";
 import { PAGE_BYTES } from "../memory/slots.js";
 import { loadLlama } from "../model/llama.js";
-import { load } from "./load.js";
+import { load, loadInThread } from "./load.js";
 import type { Model } from "./model.js";
 
 const config = smallConfig({ dim: 128, hiddenDim: 512, nLayers: 8, vocabSize: 320, contextLength: 300 });
@@ -79,6 +79,18 @@ describe("load() with memoryLimit", () => {
 });
 
 describe('load() with weights: "stream"', () => {
+  it.each([
+    { how: "load()", load },
+    { how: "loadInThread()", load: loadInThread },
+  ])("of $how reads on when the loading's signal is aborted later", async ({ load }) => {
+    const { source } = countingSource();
+    const controller = new AbortController();
+    const { signal } = controller;
+    await using model = await load(source, { weights: "stream", memoryLimit: least, signal });
+    controller.abort();
+    expect((await model.generate([5, 6], { maxTokens: 3, temperature: 0 })).tokens.length).toBe(3);
+  });
+
   it("gives the same bits from as little memory as the plan says, and closes the source when it is disposed of", async () => {
     await using resident = await load(bytes);
     const expected = await logitsOf(resident);
