@@ -3,7 +3,6 @@ import { element } from "./dom.js";
 
 /** The speed shown is that of the last second. */
 const WINDOW_MS = 1000;
-const MEMORY_MS = 5000;
 
 /** One text's figures, as it is written. */
 export interface TextMeter {
@@ -21,7 +20,6 @@ export function setUpMeters(): Meters {
   const promptSpeed = element("prompt-speed", HTMLElement);
   const firstToken = element("first-token", HTMLElement);
   const context = element("context", HTMLElement);
-  showMemory(element("memory", HTMLElement));
 
   return {
     begin(contextLength, used) {
@@ -60,30 +58,4 @@ function perSecond(rate: number): string {
 
 function milliseconds(ms: number): string {
   return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
-}
-
-interface MeasuringPerformance extends Performance {
-  measureUserAgentSpecificMemory?(): Promise<{ readonly bytes: number }>;
-}
-
-/** Keeps showing what the tab's memory is, threads and WebAssembly's memories among it, where the browser tells. */
-function showMemory(shown: HTMLElement): void {
-  const { performance }: { performance: MeasuringPerformance } = globalThis;
-  if (!crossOriginIsolated || !performance.measureUserAgentSpecificMemory) {
-    shown.textContent = "not told here";
-    return;
-  }
-  const measure = async () => {
-    try {
-      if (!document.hidden) {
-        const { bytes } = await performance.measureUserAgentSpecificMemory!();
-        shown.textContent = `${(bytes / 1e6).toFixed(0)} MB`;
-      }
-    } catch {
-      shown.textContent = "not told here";
-      return;
-    }
-    setTimeout(measure, MEMORY_MS);
-  };
-  void measure();
 }

@@ -1,4 +1,4 @@
-import type { Progress } from "../runtime/index.js";
+import { estimate, type Progress } from "../runtime/index.js";
 import { bytesText, element, make, messageOf, nameIn } from "./dom.js";
 import type { Choice, Engine, EngineState } from "./engine.js";
 import { setUpKeptModels } from "./kept-models.js";
@@ -48,8 +48,22 @@ export function setUpModelPicker(engine: Engine): (choice: Choice, state: Engine
 
   return (choice, state) => {
     showModel(choice, state);
+    void showMemory(engine, state);
     if (state.kind === "ready" || state.kind === "failed") void kept.refresh();
   };
+}
+
+/**
+ * What the model takes. It is known beforehand, and stays so: memories don't grow. (Chromium tells what a page takes in all, but seconds
+ * later, and without most of the memories of WebAssembly.)
+ */
+async function showMemory(engine: Engine, state: EngineState): Promise<void> {
+  const shown = element("memory", HTMLElement);
+  shown.textContent = "–";
+  if (state.kind !== "ready") return;
+  const { choice } = engine;
+  const { totalBytes } = await estimate(choice, { speed: false });
+  if (engine.choice === choice) shown.textContent = bytesText(totalBytes);
 }
 
 function showModel(choice: Choice, state: EngineState): void {
@@ -83,8 +97,8 @@ function describe(state: EngineState): string {
     case "failed":
       return "not loaded";
     case "ready": {
-      const { layout, threads, build, contextLength, cacheType } = state.model;
-      const workers = threads === 1 ? "one thread" : `${threads} threads`;
+      const { layout, threads, build, contextLength, cacheType, inThread } = state.model;
+      const workers = `${threads === 1 ? "one thread" : `${threads} threads`}${inThread ? ", the page's own" : ""}`;
       return `${layout} · context ${contextLength}, ${cacheType} cache · ${build}, ${workers} · loaded in ${(state.ms / 1000).toFixed(1)} s`;
     }
   }

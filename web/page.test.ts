@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { load } from "../runtime/index.js";
+import { estimate, load } from "../runtime/index.js";
 import {
   type BuiltPage,
   buildPage,
@@ -54,6 +54,8 @@ describe.skipIf(!hasChromium)("the page", () => {
       const inNode = await model.generate("Once upon a time", { seed: 5, maxTokens: 40 });
       await model.dispose();
       expect(text).toBe(inNode.text);
+      const { totalBytes } = await estimate("tiny", { speed: false });
+      expect(await page.textContent("#memory")).toBe(`${(totalBytes / 1e6).toFixed(1)} MB`);
       expect(await page.textContent("#speed")).toMatch(/^[\d.]+ tokens\/s$/);
       expect(await page.textContent("#context")).toBe(
         `${inNode.usage.totalTokens} of ${model.contextLength}`,
