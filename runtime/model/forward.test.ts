@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { debug } from "../../kernels/generated/debug.js";
 import { maxError } from "../../test/kernel-lab.js";
@@ -34,6 +35,12 @@ function allLogits(llama: Llama, tokens: readonly number[], chunk: number): Floa
     );
   }
   return logits;
+}
+
+/** Of many logits: to compare 90,000 numbers one by one takes longer than to compute them. */
+function hash(logits: Float32Array): string {
+  const bytes = new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength);
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** Limits of a stage's bytes by the number of stages that a model then takes: the largest for each. */
@@ -211,7 +218,7 @@ describe("forward gives the same bits", () => {
   });
 
   // a vocabulary of several layers' size, so that the smallest stages cut the embedding and the classifier by rows
-  const staged = { nLayers: 6, vocabSize: 12_003, dim: 128, hiddenDim: 256, contextLength: 40 };
+  const staged = { nLayers: 6, vocabSize: 6003, dim: 128, hiddenDim: 256, contextLength: 40 };
 
   it.each([
     ["F32", false, 1],
@@ -231,12 +238,14 @@ describe("forward gives the same bits", () => {
       let cut = false;
       const limits = stageLimits(checkpoint, options);
       expect([...limits.keys()]).toEqual(expect.arrayContaining([1, 2, 3, 5]));
-      for (const [count, maxStageBytes] of limits) {
+      for (const count of [2, 3, 5, Math.max(...limits.keys())]) {
+        const maxStageBytes = limits.get(count);
         const split = await load(checkpoint, { ...options, maxStageBytes });
         try {
           expect(split.stages.length).toBe(count);
-          expect(allLogits(split, ids, 8)).toEqual(expected);
-          expect(allLogits(split, ids.slice(0, 5), 1)).toEqual(expected.subarray(0, 5 * config.vocabSize));
+          expect(hash(allLogits(split, ids, 8))).toBe(hash(expected));
+          const first = expected.subarray(0, 5 * config.vocabSize);
+          expect(hash(allLogits(split, ids.slice(0, 5), 1))).toBe(hash(first));
           cut ||= split.embedding.length > 1 && split.heads.length > 1;
         } finally {
           await split.dispose();
@@ -285,7 +294,7 @@ describe("forward in the debug build", () => {
     const guarded = await load(checkpoint, { ...options, module, maxStageBytes });
     expect(guarded.embedding.length).toBeGreaterThan(1);
     expect(guarded.heads.length).toBeGreaterThan(1);
-    expect(allLogits(guarded, ids, 7)).toEqual(allLogits(await load(checkpoint), ids, 7));
+    expect(hash(allLogits(guarded, ids, 7))).toBe(hash(allLogits(await load(checkpoint), ids, 7)));
   });
 });
 
