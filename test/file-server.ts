@@ -21,6 +21,8 @@ export type Fault =
   | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string }
   /** The connection ends after so many bytes of the body; below 0 before any answer. */
   | { readonly dropAfter: number }
+  /** The answer is a shorter part than was asked for, and a whole one: unlike with a drop, nothing on its way is lost. */
+  | { readonly endAfter: number }
   /** Nothing comes after so many bytes of the body; below 0 no answer. */
   | { readonly stallAfter: number }
   /** The answer says where its bytes are from, or how many there are, and is wrong. */
@@ -102,7 +104,8 @@ function send(
   const { bytes, etag, lastModified, type = "application/octet-stream", ranges = true, sized = true } = file;
   const range = ranges ? /^bytes=(\d+)-(\d+)?$/.exec(request.headers.range ?? "") : null;
   const begin = Number(range?.[1] ?? 0);
-  const end = Math.min(Number(range?.[2] ?? bytes.length - 1) + 1, bytes.length);
+  const most = fault && "endAfter" in fault ? begin + fault.endAfter : bytes.length;
+  const end = Math.min(Number(range?.[2] ?? bytes.length - 1) + 1, most, bytes.length);
   response.setHeader("Content-Type", type);
   if (etag) response.setHeader("ETag", etag);
   if (lastModified) response.setHeader("Last-Modified", lastModified);

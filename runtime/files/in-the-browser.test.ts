@@ -37,7 +37,7 @@ const html = `<!doctype html>
   "@assemblyscript/loader": "/repo/node_modules/@assemblyscript/loader/index.js",
   "@huggingface/jinja": "/repo/node_modules/@huggingface/jinja/dist/index.js" } }</script>
 <script type="module">
-  import { load, openModelCache } from "/repo/dist/runtime/index.js";
+  import { load, loadInThread, openModelCache } from "/repo/dist/runtime/index.js";
   globalThis.api = {
     progress: [],
     async tokensOf(from, abortAfterMs) {
@@ -45,7 +45,7 @@ const html = `<!doctype html>
       const signal = abortAfterMs === undefined ? undefined : AbortSignal.timeout(abortAfterMs);
       try {
         const onProgress = (progress) => api.progress.push(progress);
-        const model = await load(from, { contextLength: 16, signal, onProgress });
+        const model = await (globalThis.inThread ? loadInThread : load)(from, { contextLength: 16, signal, onProgress });
         const { tokens } = await model.generate("ab c", { temperature: 0, maxTokens: 8 });
         await model.dispose();
         return tokens;
@@ -150,7 +150,7 @@ describe.skipIf(!hasChromium)("in Chromium, a model by its address", () => {
   });
 
   it("goes on where the download was broken off, in a page that was opened since", async () => {
-    files.faults.push({ dropAfter: 6_000_000 }, { status: 404 });
+    files.faults.push({ endAfter: 6_000_000 }, { status: 404 });
     expect(await ask("tokensOf", url)).toMatch(/^NetworkError: .*status 404/);
     expect(await ask("kept")).toMatchObject([{ isWhole: false, cachedBytes: 2 ** 22 }]);
     await page.close();
@@ -215,6 +215,7 @@ describe.skipIf(!hasChromium)("in Chromium, a model by its address", () => {
 
   it("is kept by the Cache API where the file system can't be written, and not at all where nothing is", async () => {
     const withCacheApi = await openPage(() => {
+      Object.assign(globalThis, { inThread: true }); // a worker has all that is taken from the page here
       Reflect.deleteProperty(FileSystemFileHandle.prototype, "createWritable");
     });
     expect(await askOf(withCacheApi, "tokensOf", url)).toEqual(expected);
@@ -227,6 +228,7 @@ describe.skipIf(!hasChromium)("in Chromium, a model by its address", () => {
 
     files.faults.length = 0;
     const withNothing = await openPage(() => {
+      Object.assign(globalThis, { inThread: true }); // a worker has all that is taken from the page here
       Reflect.deleteProperty(FileSystemFileHandle.prototype, "createWritable");
       Reflect.deleteProperty(globalThis, "caches");
     });

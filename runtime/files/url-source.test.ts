@@ -339,7 +339,7 @@ describe("a file that is kept", () => {
   });
 
   it("goes on where an earlier download was broken off", async () => {
-    server.faults.push({ dropAfter: 6_000_000 }, ...Array(5).fill({ status: 500 }));
+    server.faults.push({ endAfter: 6_000_000 }, ...Array(5).fill({ status: 500 }));
     await expect(readAll(undefined, { store })).rejects.toThrow(NetworkError);
     const [part] = await KeptFile.list(store);
     expect([part!.isWhole, part!.keptBytes]).toEqual([false, segmentBytes]);
