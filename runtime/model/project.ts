@@ -18,12 +18,14 @@ export function project({ config, heads }: Llama, x: Float32Array): Float32Array
   const logits = new Float32Array(n * vocabSize);
   // the classifier, or the rows of it that lie in each of several stages
   for (const { scratch, norm, output, logits: part, firstRow } of heads) {
-    const { delta: row, xn } = scratch(1); // delta, since x may be the scratch of that name
+    const { delta: row, xn } = scratch(1); // not the scratch of the name x, which may be what is projected
+    const rowView = row.view();
+    const made = part.view();
     for (let i = 0; i < n; i++) {
-      row.view().set(x.subarray(i * dim, (i + 1) * dim));
+      rowView.set(x.subarray(i * dim, (i + 1) * dim));
       ops.rmsnorm(xn, row, norm, normEps);
       ops.matmul([part], [output], xn);
-      logits.set(part.view(), i * vocabSize + firstRow);
+      logits.set(made, i * vocabSize + firstRow);
     }
   }
   return logits;
