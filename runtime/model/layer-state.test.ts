@@ -4,7 +4,7 @@ import { maxError } from "../../test/kernel-lab.js";
 import { randomCheckpoint, smallConfig } from "../../test/random-model.js";
 import { type ReferenceLayer, referenceLogits, referenceProjection } from "../../test/reference-model.js";
 import { cacheTypes } from "../memory/choices.js";
-import { forward } from "./forward.js";
+import { forward, forwardAsync } from "./forward.js";
 import type { LayerState, OnLayer } from "./layer-state.js";
 import { type Llama, type LlamaOptions, loadLlama } from "./llama.js";
 
@@ -251,6 +251,24 @@ describe("onLayer", () => {
         expect(() => project(new Float32Array(dim + 1))).toThrow(/expected rows of 64 floats, found 65/);
       },
     });
+  });
+
+  it("shows of layers whose weights are streamed what it shows of those in memory", async () => {
+    const record =
+      (seen: Float32Array[]): OnLayer =>
+      (state) => {
+        seen.push(state.residual.slice(), state.attention(), state.project(state.residual));
+      };
+    const expected: Float32Array[] = [];
+    forward(llama, ids, 0, { onLayer: record(expected) });
+    const streaming = await load({ streamedLayers: 3 });
+    try {
+      const found: Float32Array[] = [];
+      await forwardAsync(streaming, ids, 0, { onLayer: record(found) });
+      expect(found).toEqual(expected);
+    } finally {
+      await streaming.dispose();
+    }
   });
 
   it("leaves a state that computes nothing any more", () => {
