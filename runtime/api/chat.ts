@@ -143,10 +143,10 @@ export function createChat(model: ChatModel, owner: Owner, options: ChatOptions 
       throw new Error("Cannot send: expected the answer before to have ended, it is still on its way");
     }
     isAnswering = true;
-    const before = messages;
+    const before = { messages, leftOut };
     let written = "";
     let isWhole = false;
-    messages = [...before, { role: "user", content: text }];
+    messages = [...messages, { role: "user", content: text }];
     try {
       for await (const part of generation) {
         written += part.text;
@@ -159,7 +159,7 @@ export function createChat(model: ChatModel, owner: Owner, options: ChatOptions 
       return result;
     } finally {
       if (isWhole || written) messages = [...messages, { role: "assistant", content: written }];
-      else messages = before;
+      else ({ messages, leftOut } = before);
       if (!isWhole && written) history = undefined;
       isAnswering = false;
     }

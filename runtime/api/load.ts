@@ -89,20 +89,10 @@ const optionNames = [
  */
 export async function load(from: SourceLike = "tiny", options: LoadOptions = {}): Promise<Model> {
   checkLoadOptions(options);
-  try {
-    return await loadInWorker(from, options);
-  } catch (error) {
-    // a script that was asked for by name has to be right
-    if (error instanceof NoWorkerError && options.workerUrl === undefined) return loadInThread(from, options);
-    throw error;
-  }
-}
-
-async function loadInWorker(from: SourceLike, options: LoadOptions): Promise<Model> {
   const { tokenizer, workerUrl, onProgress, signal, ...rest } = options;
   signal?.throwIfAborted();
   const files = new SourceMessages();
-  let streams = false;
+  let isInUse = false;
   try {
     const { engine, data } = await openWorkerEngine({
       model: await files.add(from),
@@ -112,13 +102,16 @@ async function loadInWorker(from: SourceLike, options: LoadOptions): Promise<Mod
       onProgress,
       signal,
     });
-    streams = engine.facts.streamedLayers > 0;
-    const whole = streams
-      ? { ...engine, dispose: () => engine.dispose().finally(() => files.close()) }
-      : engine;
-    return await bind(whole, data, options, false);
+    isInUse = engine.facts.streamedLayers > 0;
+    const dispose = () => engine.dispose().finally(() => files.close());
+    return await bind(isInUse ? { ...engine, dispose } : engine, data, options, false);
+  } catch (error) {
+    // a script that was asked for by name has to be right
+    if (!(error instanceof NoWorkerError) || workerUrl !== undefined) throw error;
+    isInUse = true; // by the same sources, opened anew
+    return loadInThread(from, options);
   } finally {
-    if (!streams) await files.close();
+    if (!isInUse) await files.close();
   }
 }
 

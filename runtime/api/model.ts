@@ -348,6 +348,7 @@ export function createModel({ engine, inThread, data, tokenizer }: ModelParts): 
 
   const sessionModel: SessionModel = {
     engine: alive,
+    contextLength: facts.contextLength,
     start,
     idsOf: (prompt, isFirst) => continued(copied(prompt), isFirst),
     open(tokens, owner = openOwner()) {
@@ -392,7 +393,12 @@ export function createModel({ engine, inThread, data, tokenizer }: ModelParts): 
       checkOption("restore a session", "the snapshot", snapshot, "bytes that save() made", isBytes);
       alive("restore a session");
       const owner = ++lastOwner;
-      return sessionModel.open(await engine.restore(owner, snapshot, options), owner);
+      try {
+        return sessionModel.open(await engine.restore(owner, snapshot, options), owner);
+      } catch (error) {
+        if (!disposed) engine.close(owner); // an abort may come when the engine has done it already
+        throw error;
+      }
     },
     renderChat: async (messages, options) => renderChat(chatModel, messages, options),
     chat(options) {

@@ -1,5 +1,6 @@
 import { checkCount, checkNames } from "../check-options.js";
 import type { Engine } from "../engine/engine.js";
+import { tokensToDrop } from "../generate/tokens-to-drop.js";
 import { createGeneration, type Generation, type GenerationResult, type Part } from "./generation.js";
 import type { GenerateOptions, Writing } from "./model.js";
 
@@ -48,6 +49,7 @@ export interface Session {
 export interface SessionModel {
   /** The engine, or throws when the model has been disposed of. */
   engine(doing: string): Engine;
+  readonly contextLength: number;
   /** Checks the options. */
   start(options: GenerateOptions): (writing: Writing) => Generation;
   /** The ids that a prompt adds: to nothing, or to others. */
@@ -84,6 +86,14 @@ export function createSession(model: SessionModel, owner: number, begun: readonl
     return [...tokens, ...model.idsOf(prompt ?? "", isFirst)];
   }
 
+  /** Drops tokens of before the prompt, where it does not fit beside them; one that can't be made to fit is for the engine to refuse. */
+  function makeRoom(next: number[], keep: number): void {
+    if (next.length <= model.contextLength) return;
+    const most = tokens.length - keep;
+    const dropped = Math.min(most, tokensToDrop(next.length, keep, model.contextLength));
+    if (next.length - dropped <= model.contextLength) next.splice(keep, dropped);
+  }
+
   /** Writes, and keeps what is written. */
   async function* write(
     prompt: string | readonly number[] | undefined,
@@ -94,6 +104,7 @@ export function createSession(model: SessionModel, owner: number, begun: readonl
     isBusy = true;
     try {
       const next = extended(prompt);
+      if (options.contextFull === "shift") makeRoom(next, options.keep ?? 1);
       const onToken = (id: number, dropped: number) => {
         if (dropped) next.splice(options.keep ?? 1, dropped);
         next.push(id);

@@ -14,6 +14,7 @@ import { packedTypes } from "../memory/plan.js";
 import { cacheBytes } from "../model/cache-rows.js";
 import type { OnLayer } from "../model/layer-state.js";
 import type { Llama } from "../model/llama.js";
+import { orAborted } from "../or-aborted.js";
 import { checkFinite } from "../sampling/check-finite.js";
 import type { SamplerOptions } from "../sampling/options.js";
 import { createSampler } from "../sampling/sampler.js";
@@ -120,6 +121,7 @@ export interface Interruption {
 export function createEngine(loaded: Llama, options: EngineOptions): Engine {
   let llama: Llama | undefined = loaded;
   const { config, plan } = loaded;
+  const shape = { config, plan };
   const interruption = options.interruption ?? { poll: undefined };
   const turns = createTurns();
   const keeper = createPastKeeper(loaded);
@@ -169,9 +171,12 @@ export function createEngine(loaded: Llama, options: EngineOptions): Engine {
     }
     throw new Error("Cannot tell models apart: expected logits, found none");
   }
-  const known = () => {
-    fingerprint ??= fingerprintOf();
-    return fingerprint;
+  const known = (signal: AbortSignal | undefined) => {
+    fingerprint ??= fingerprintOf().catch((error) => {
+      fingerprint = undefined; // the next one may have more luck
+      throw error;
+    });
+    return orAborted(fingerprint, signal);
   };
 
   const engine: Engine = {
@@ -185,7 +190,7 @@ export function createEngine(loaded: Llama, options: EngineOptions): Engine {
       streamedLayers: plan.streamedLayers,
     },
     async *generate(ids, { owner, sampling, textOf, ...call }) {
-      checkIds(loaded, ids);
+      checkIds(shape, ids);
       const sample = createSampler(sampling, { vocabSize: config.vocabSize, textOf });
       const work = await begin(call, owner);
       try {
@@ -204,7 +209,7 @@ export function createEngine(loaded: Llama, options: EngineOptions): Engine {
       }
     },
     async *logits(ids, { owner, from, ...call }) {
-      checkIds(loaded, ids);
+      checkIds(shape, ids);
       const work = await begin(call, owner);
       try {
         // begins anew where another has had the cache in between
@@ -214,9 +219,10 @@ export function createEngine(loaded: Llama, options: EngineOptions): Engine {
           for await (const logits of logitsByPosition(past, ids, first, work.pace)) {
             checkFinite(logits);
             next++;
+            const known = past.ids.length;
             work.release();
             yield logits;
-            if ((await work.hold(ids)).ids.length < next) break;
+            if ((await work.hold(ids)).ids.length !== known) break;
           }
           if (next >= ids.length) return;
         }
@@ -236,7 +242,7 @@ export function createEngine(loaded: Llama, options: EngineOptions): Engine {
     open: keeper.open,
     close: keeper.forget,
     async save(owner, ids, call) {
-      const print = await known();
+      const print = await known(call.signal);
       const work = await begin(call, owner);
       try {
         await work.hold(ids);
@@ -255,14 +261,14 @@ export function createEngine(loaded: Llama, options: EngineOptions): Engine {
       if (ids.length > plan.contextLength + 1) {
         throw refuse(`at most ${plan.contextLength} tokens, the context's length`, ids.length);
       }
-      const own = await known();
+      const own = await known(signal);
       if (own.some((half, i) => half !== print[i])) {
         throw refuse("a session of this model", "one of another model, or of other weights");
       }
-      if (rows.length !== cacheBytes(loaded, positions)) {
-        throw refuse(`${cacheBytes(loaded, positions)} bytes of keys and values`, rows.length);
+      if (rows.length !== cacheBytes(shape, positions)) {
+        throw refuse(`${cacheBytes(shape, positions)} bytes of keys and values`, rows.length);
       }
-      if (ids.length) checkIds(loaded, ids.slice(0, plan.contextLength));
+      if (ids.length) checkIds(shape, ids.slice(0, plan.contextLength));
       signal?.throwIfAborted();
       keeper.open(owner);
       keeper.keep(owner, { ids: ids.slice(0, positions), rows: rows.slice() });
@@ -275,6 +281,7 @@ export function createEngine(loaded: Llama, options: EngineOptions): Engine {
       const reason = new Error("Cannot go on: the model has been disposed of");
       disposal.abort(reason);
       turns.close(reason);
+      keeper.clear();
       await ending.dispose();
     },
   };

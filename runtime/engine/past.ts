@@ -34,18 +34,30 @@ export interface PastKeeper {
   copy(): PastCopy;
   /** Forgets an owner's copy. */
   forget(owner: number): void;
+  /** Lets go of the model and of all copies. */
+  clear(): void;
 }
 
 export function createPastKeeper(llama: Llama): PastKeeper {
-  const past: Past = { llama, ids: [] };
+  const { config, plan } = llama;
+  // the only way to the model from here, so that it goes with it
+  let held: Past | undefined = { llama, ids: [] };
   const open = new Set<number>();
   const copies = new Map<number, PastCopy>();
   let owner: number | undefined;
 
-  const copy = (): PastCopy => ({ ids: past.ids.slice(), rows: readCache(llama, past.ids.length) });
+  function past(): Past {
+    if (held) return held;
+    throw new Error("Cannot go on: the model has been disposed of");
+  }
 
-  function putAside(): void {
-    if (owner === undefined || !open.has(owner) || past.ids.length === 0) return;
+  function copy(): PastCopy {
+    const { llama, ids } = past();
+    return { ids: ids.slice(), rows: readCache(llama, ids.length) };
+  }
+
+  function putAside({ ids }: Past): void {
+    if (owner === undefined || !open.has(owner) || ids.length === 0) return;
     try {
       copies.set(owner, copy());
     } catch (error) {
@@ -55,36 +67,38 @@ export function createPastKeeper(llama: Llama): PastKeeper {
 
   return {
     take(next, ids) {
-      if (next !== owner) putAside();
+      const now = past();
+      if (next !== owner) putAside(now);
       let best: PastCopy | undefined;
-      let most = commonLength(past.ids, ids);
+      let most = commonLength(now.ids, ids);
       for (const known of copies.values()) {
         const common = commonLength(known.ids, ids);
         if (common > most) [best, most] = [known, common];
       }
       if (best) {
-        past.ids = []; // should the copying throw
-        writeCache(llama, best.rows, best.ids.length, most);
-        past.ids = best.ids.slice(0, most);
+        now.ids = []; // should the copying throw
+        writeCache(now.llama, best.rows, best.ids.length, most);
+        now.ids = best.ids.slice(0, most);
       }
-      past.ids.length = most;
+      now.ids.length = most;
       copies.delete(next);
       owner = next;
-      return past;
+      return now;
     },
     lend(next, onLayer) {
-      putAside();
-      past.ids = [];
+      const now = past();
+      putAside(now);
+      now.ids = [];
       owner = next;
-      return { llama, ids: [], onLayer };
+      return { llama: now.llama, ids: [], onLayer };
     },
     has: (someone) => someone === owner,
     open: (someone) => void open.add(someone),
     keep(someone, { ids, rows }) {
-      const expected = cacheBytes(llama, ids.length);
-      if (rows.length !== expected || ids.length > llama.plan.contextLength) {
+      const expected = cacheBytes({ config, plan }, ids.length);
+      if (rows.length !== expected || ids.length > plan.contextLength) {
         throw new RangeError(
-          `Cannot keep ${ids.length} positions: expected ${expected} bytes and at most ${llama.plan.contextLength} positions, found ${rows.length} bytes`,
+          `Cannot keep ${ids.length} positions: expected ${expected} bytes and at most ${plan.contextLength} positions, found ${rows.length} bytes`,
         );
       }
       copies.set(someone, { ids, rows });
@@ -93,6 +107,11 @@ export function createPastKeeper(llama: Llama): PastKeeper {
     forget(someone) {
       open.delete(someone);
       copies.delete(someone);
+    },
+    clear() {
+      held = undefined;
+      copies.clear();
+      open.clear();
     },
   };
 }

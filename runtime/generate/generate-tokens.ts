@@ -3,6 +3,7 @@ import { logProbabilities, type TokenLogprob } from "../sampling/log-probabiliti
 import type { Sampler } from "../sampling/sampler.js";
 import type { Pace } from "./pace.js";
 import { logitsByPosition, type Past } from "./positions.js";
+import { tokensToDrop } from "./tokens-to-drop.js";
 
 /** Why a generation ended: at a token that ends texts, at a stop string, with the tokens asked for, or with the context. */
 export type EndedBy = "eos" | "eot" | "bos" | "stopString" | "maxTokens" | "context";
@@ -89,12 +90,13 @@ export async function* generateTokens(
     access.release();
     if (yield { id, ...likely, ...(dropped && { dropped }) }) return end("stopString");
     dropped = 0;
-    if (tokens.length > contextLength) {
-      if (keep === undefined) return end("context");
-      dropped = Math.max(1, (contextLength - keep) >> 1);
-      tokens.splice(keep, dropped);
-    }
+    const isFull = tokens.length > contextLength;
+    if (isFull && keep === undefined) return end("context");
     if (count + 1 === maxTokens) break;
+    if (isFull) {
+      dropped = tokensToDrop(tokens.length, keep!, contextLength);
+      tokens.splice(keep!, dropped);
+    }
     const past = await access.hold(tokens);
     const stepBegan = performance.now();
     await pace.rest();
@@ -111,7 +113,7 @@ async function logitsAfter(past: Past, ids: readonly number[], pace: Pace): Prom
   if (past.ids.length === position) {
     const id = ids[position]!;
     const { llama, onLayer } = past;
-    const logits = await forwardAsync(llama, [id], position, { onLayer, rest: pace.rest });
+    const logits = await forwardAsync(llama, [id], position, { onLayer, wait: pace.wait });
     past.ids.push(id);
     return logits;
   }

@@ -1,4 +1,5 @@
 import { nextTask } from "../next-task.js";
+import { orAborted } from "../or-aborted.js";
 
 /** Longest stretch of computing, in milliseconds, before other tasks get a turn: three frames of a page. */
 const STRETCH_MS = 50;
@@ -13,6 +14,8 @@ const LEAST_POSITIONS = typeof document === "undefined" ? 16 : 4;
 export interface Pace {
   /** To be called between two steps. Rejects with the reason of a signal that is aborted. */
   rest(): Promise<void>;
+  /** Resolves when the promise has, and others have had their turn. Rejects with the reason of a signal that is aborted before. */
+  wait(promise: Promise<void>): Promise<void>;
   /** How many positions to feed at once, given how long one took in the chunk before. Results do not depend on it. */
   chunk(msPerPosition: number | undefined, batch: number): number;
 }
@@ -30,13 +33,18 @@ export function createPace(
     for (const signal of signals) signal?.throwIfAborted();
   };
   let since = performance.now();
+  async function rest(): Promise<void> {
+    check();
+    if (performance.now() - since < STRETCH_MS) return;
+    await nextTask();
+    since = performance.now();
+    check();
+  }
   return {
-    async rest() {
-      check();
-      if (performance.now() - since < STRETCH_MS) return;
-      await nextTask();
-      since = performance.now();
-      check();
+    rest,
+    async wait(promise) {
+      await signals.reduce((waiting, signal) => orAborted(waiting, signal), promise);
+      await rest();
     },
     chunk: unhurried ? (_, batch) => batch : chunkSize,
   };

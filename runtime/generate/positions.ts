@@ -8,7 +8,7 @@ import type { Pace } from "./pace.js";
  * Throws what is wrong with ids that are to be fed from position 0 on: a TypeError when they are none, a RangeError for an id
  * outside the vocabulary, a ContextError when they are more than the context holds.
  */
-export function checkIds(llama: Llama, ids: readonly number[]): void {
+export function checkIds(llama: Pick<Llama, "config" | "plan">, ids: readonly number[]): void {
   const { vocabSize } = llama.config;
   const { contextLength } = llama.plan;
   if (ids.length === 0) {
@@ -61,7 +61,7 @@ export async function* logitsByPosition(
     const began = performance.now();
     const logitsFrom = Math.min(Math.max(from - position, 0), n);
     const chunk = ids.slice(position, position + n);
-    const logits = await forwardAsync(llama, chunk, position, { logitsFrom, onLayer, rest: pace.rest });
+    const logits = await forwardAsync(llama, chunk, position, { logitsFrom, onLayer, wait: pace.wait });
     past.ids.push(...chunk);
     msPerPosition = (performance.now() - began) / n;
     for (let i = 0; i < n - logitsFrom; i++) yield logits.subarray(i * vocabSize, (i + 1) * vocabSize);

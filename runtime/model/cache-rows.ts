@@ -6,7 +6,7 @@ import type { Llama } from "./llama.js";
 // of cache, whatever its context, stages and threads.
 
 /** Bytes that the keys and values of so many positions take. */
-export function cacheBytes({ config, plan }: Llama, positions: number): number {
+export function cacheBytes({ config, plan }: Pick<Llama, "config" | "plan">, positions: number): number {
   const { nLayers, nKvHeads, headDim } = config;
   return 2 * nLayers * nKvHeads * positions * cacheRowBytes(plan.cacheType, headDim);
 }

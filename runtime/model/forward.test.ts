@@ -358,11 +358,12 @@ describe("forwardAsync with streamed layers", () => {
     expect([...read].some((name) => /^blk\.[234]/.test(name))).toBe(false);
     const seen: string[] = [];
     for (let pass = 0; pass < 2; pass++) {
-      const rest = async () => {
+      const wait = async (arrival: Promise<void>) => {
+        await arrival;
         seen.push([...read].sort().join(" "));
         read = new Set();
       };
-      await forwardAsync(llama, [1], pass, { rest });
+      await forwardAsync(llama, [1], pass, { wait });
     }
     const layer = (i: number) =>
       [...checkpoint.tensors.keys()]
@@ -389,10 +390,11 @@ describe("forwardAsync with streamed layers", () => {
   it("an abort between two layers ends the pass, and the next one gives the same bits", async () => {
     const llama = await load(checkpoint, { streamedLayers: 4 });
     let rests = 0;
-    const rest = async () => {
+    const wait = async (arrival: Promise<void>) => {
+      await arrival;
       if (++rests === 3) throw new Error("enough");
     };
-    await expect(forwardAsync(llama, ids, 0, { logitsFrom: 0, rest })).rejects.toThrow("enough");
+    await expect(forwardAsync(llama, ids, 0, { logitsFrom: 0, wait })).rejects.toThrow("enough");
     expect(await streamedLogits(llama, 15)).toEqual(await expected);
   });
 

@@ -87,21 +87,20 @@ export function forward(
 }
 
 /**
- * The forward pass of any model: see `pass`. Rejects with what the pass throws, what reading streamed weights rejects with, and what `rest` does: it
- * is called before each streamed layer is computed, for other tasks and for an abort. A pass that ended early is
+ * The forward pass of any model: see `pass`. Rejects with what the pass throws, what reading streamed weights rejects with, and what `wait` does: it
+ * is given the arrival of each streamed layer, to let others have their turn and to reject where the pass is to end. A pass that ended early is
  * made good by feeding the same positions again.
  */
 export async function forwardAsync(
   llama: Llama,
   ids: readonly number[],
   position: number,
-  { rest, ...options }: ForwardOptions & { readonly rest?: (() => Promise<void>) | undefined } = {},
+  { wait, ...options }: ForwardOptions & { readonly wait?: (arrival: Promise<void>) => Promise<void> } = {},
 ): Promise<Float32Array<ArrayBuffer>> {
   const steps = pass(llama, ids, position, options);
   for (;;) {
     const step = steps.next();
     if (step.done) return step.value;
-    await step.value;
-    await rest?.();
+    await (wait ? wait(step.value) : step.value);
   }
 }

@@ -15,6 +15,8 @@ interface Read {
 export class LayerStream {
   /** Reads of a layer that are under way, for each of its pieces. */
   #ahead: { readonly layer: number; readonly reads: Read[] } | undefined;
+  /** Counts calls of arrive(): one that has been overtaken must not touch the weights any more. */
+  #arrivals = 0;
   /** Arrays that have been read into and packed from, by their sizes. */
   readonly #free = new Map<number, Uint8Array[]>();
 
@@ -26,9 +28,11 @@ export class LayerStream {
 
   /**
    * Resolves when the weights of a layer, by its number among the streamed ones, are in their place: those that were there before are
-   * gone. Rejects with what the source's read rejects with, and with a NumericError for an Inf or a NaN; another call reads anew.
+   * gone. Rejects with what the source's read rejects with, and with a NumericError for an Inf or a NaN; another call reads anew. A call that is made
+   * while another one waits, whose pass has been given up, takes its place: the other one rejects.
    */
   async arrive(layer: number): Promise<void> {
+    const me = ++this.#arrivals;
     const pieces = this.layers[layer]!;
     const reads = this.#ahead?.layer === layer ? this.#ahead.reads : pieces.map((piece) => this.#read(piece));
     this.#ahead = undefined; // a pass that fails here has nothing that the next one could go on with
@@ -37,7 +41,9 @@ export class LayerStream {
     const nextReads: Read[] = [];
     for (const piece of pieces) {
       const { bytes, into } = reads.shift()!;
-      place(this.checkpoint, piece, await bytes);
+      const weights = await bytes;
+      if (me !== this.#arrivals) throw new Error("Cannot go on with a pass: another one has begun");
+      place(this.checkpoint, piece, weights);
       this.#free.get(into.length)!.push(into);
       const { value } = waiting.next();
       if (value) nextReads.push(this.#read(value));

@@ -264,6 +264,39 @@ describe("a program with a model in a worker", () => {
     ).toMatch(/^(ended|ThreadError) ThreadError\n3$/);
   });
 
+  it("ends though an iteration has been begun and dropped", async () => {
+    expect(
+      await run(`
+        const model = await load("model.gguf");
+        const iteration = model.generate("a", { seed: 1 })[Symbol.asyncIterator]();
+        console.log((await iteration.next()).done);`),
+    ).toBe("false");
+  });
+
+  it("computes in thread where workers are refused, from a source that is closed once it has been read", async () => {
+    expect(
+      await run(`
+        import worker from "node:worker_threads";
+        import { readFileSync } from "node:fs";
+        import { syncBuiltinESMExports } from "node:module";
+        worker.Worker = class { constructor() { throw new Error("no workers here"); } };
+        syncBuiltinESMExports();
+        const bytes = readFileSync("model.gguf");
+        let closed = 0;
+        const source = {
+          name: "mine",
+          size: bytes.length,
+          async read(start, end) {
+            if (closed) throw new Error("closed");
+            return bytes.subarray(start, end);
+          },
+          async close() { closed++; },
+        };
+        const model = await load(source);
+        console.log(model.inThread, closed);`),
+    ).toBe("true 1");
+  });
+
   it("computes in thread where workers are refused", async () => {
     expect(
       await run(`

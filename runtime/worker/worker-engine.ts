@@ -101,6 +101,7 @@ class Owner {
   /** Why nothing can be asked any more. */
   #over: unknown;
   #lastCall = 0;
+  #waiting = 0;
 
   constructor(options: WorkerEngineOptions, ended: SharedArrayBuffer | undefined) {
     this.#options = options;
@@ -175,7 +176,6 @@ class Owner {
       <T>(pass: (value: T) => void) =>
       (value: T) => {
         unwatch();
-        this.#keepAlive();
         pass(value);
       };
     if (this.#over) {
@@ -188,14 +188,28 @@ class Owner {
       onDone: over(call.onDone),
       onFailed: over(call.onFailed),
     });
-    this.#keepAlive();
-    this.post({ kind: "call", call: number, request });
+    try {
+      this.post({ kind: "call", call: number, request });
+    } catch (error) {
+      this.#calls.get(number)!.onFailed(error); // something that can't be cloned
+      this.#calls.delete(number);
+    }
     return number;
   }
 
   /** Ends a call that nobody wants to hear of any more. */
   leave(number: number): void {
     this.#settle(number)?.onDone(undefined);
+  }
+
+  /** Waits for what the worker is to bring about. The process need not stay alive for a model that nobody waits for. */
+  async wait<T>(promise: Promise<T>): Promise<T> {
+    if (this.#waiting++ === 0) this.#thread.keepAlive(true);
+    try {
+      return await promise;
+    } finally {
+      if (--this.#waiting === 0) this.#thread.keepAlive(false);
+    }
   }
 
   async end(): Promise<void> {
@@ -235,11 +249,6 @@ class Owner {
     return call;
   }
 
-  /** The process need not stay alive for a model that nobody waits for. */
-  #keepAlive(): void {
-    this.#thread.keepAlive(this.#calls.size > 0);
-  }
-
   #receive(message: WorkersMessage): void {
     switch (message.kind) {
       case "started":
@@ -249,17 +258,25 @@ class Owner {
         this.#read(message);
         return;
       case "progress":
-        this.#options.onProgress?.(message.progress);
+        try {
+          this.#options.onProgress?.(message.progress);
+        } catch (error) {
+          this.#events.failed(error);
+        }
         return;
       case "opened":
         this.#events.opened(message);
-        this.#keepAlive();
+        this.#thread.keepAlive(this.#waiting > 0);
         return;
       case "notOpened":
         this.#events.failed(this.#errorOf(message.error));
         return;
       case "value":
-        this.#calls.get(message.call)?.onValue(message.value);
+        try {
+          this.#calls.get(message.call)?.onValue(message.value);
+        } catch (error) {
+          this.#settle(message.call)?.onFailed(error);
+        }
         return;
       case "done": {
         const call = this.#calls.get(message.call);
@@ -315,7 +332,7 @@ function createWorkerEngine(owner: Owner, facts: EngineFacts): Engine {
     { signal }: CallOptions,
     onValue: (value: number) => void = () => {},
   ): Promise<T> {
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<T>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       owner.call(request, signal, {
         onValue: (value) => onValue(value as number),
@@ -323,6 +340,7 @@ function createWorkerEngine(owner: Owner, facts: EngineFacts): Engine {
         onFailed: reject,
       });
     });
+    return owner.wait(answer);
   }
 
   return {
@@ -335,14 +353,14 @@ function createWorkerEngine(owner: Owner, facts: EngineFacts): Engine {
           hasTexts = true;
         }
         const options = { owner: whose, sampling, maxTokens, logprobs, keep };
-        return { method: "generate", ids: [...ids], options, texts };
+        return { method: "generate", ids: numbers(ids), options, texts };
       });
     },
     logits(ids, { owner: whose, from, signal }) {
       const options = { owner: whose, from };
       return stream<Float32Array, undefined>(owner, signal, () => ({
         method: "logits",
-        ids: [...ids],
+        ids: numbers(ids),
         options,
       }));
     },
@@ -356,6 +374,11 @@ function createWorkerEngine(owner: Owner, facts: EngineFacts): Engine {
     ],
     dispose: () => owner.dispose(),
   };
+}
+
+/** Ids as they can be posted: what is no number is none of the vocabulary, and refused by the engine. */
+function numbers(ids: readonly number[]): number[] {
+  return ids.map((id: unknown) => (typeof id === "number" ? id : Number.NaN));
 }
 
 /**
@@ -394,9 +417,10 @@ function stream<T extends GeneratedToken | Float32Array, R extends Result>(
 
   /** Waits for what comes next. */
   async function more(): Promise<void> {
-    await new Promise<void>((resolve) => {
+    const woken = new Promise<void>((resolve) => {
       wake = resolve;
     });
+    await owner.wait(woken);
   }
 
   /** Tells how many values have been taken, not of each. */
