@@ -353,14 +353,14 @@ function createWorkerEngine(owner: Owner, facts: EngineFacts): Engine {
           hasTexts = true;
         }
         const options = { owner: whose, sampling, maxTokens, logprobs, keep };
-        return { method: "generate", ids: numbers(ids), options, texts };
+        return { method: "generate", ids: postable(ids), options, texts };
       });
     },
     logits(ids, { owner: whose, from, signal }) {
       const options = { owner: whose, from };
       return stream<Float32Array, undefined>(owner, signal, () => ({
         method: "logits",
-        ids: numbers(ids),
+        ids: postable(ids),
         options,
       }));
     },
@@ -376,9 +376,9 @@ function createWorkerEngine(owner: Owner, facts: EngineFacts): Engine {
   };
 }
 
-/** Ids as they can be posted: what is no number is none of the vocabulary, and refused by the engine. */
-function numbers(ids: readonly number[]): number[] {
-  return ids.map((id: unknown) => (typeof id === "number" ? id : Number.NaN));
+/** Ids as they can be posted: what is no number goes as its text, for the engine to refuse. */
+function postable(ids: readonly number[]): number[] {
+  return ids.map((id: unknown) => (typeof id === "number" ? id : (String(id) as unknown as number)));
 }
 
 /**
