@@ -31,6 +31,7 @@ export function drawKernels(speeds: readonly KernelSpeed[], caption: string): st
   const height = 40 + roofline.height + bars.height;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="11">`,
+    "<title>Kernels beside the machine's limits: a roofline plot, and the share of the limit of each</title>",
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     text(16, 22, caption, { size: 12 }),
     `<g transform="translate(0 40)">${roofline.body}</g>`,
