@@ -26,7 +26,7 @@ export function threadsFor(checkpoint: Checkpoint, asked: number | undefined): n
 }
 
 /** Node always can; a page when it is cross-origin isolated. */
-function canShareMemory(): boolean {
+export function canShareMemory(): boolean {
   return typeof SharedArrayBuffer === "function" && globalThis.crossOriginIsolated !== false;
 }
 

@@ -1,5 +1,6 @@
 import type { CallOptions, Engine, EngineFacts } from "../engine/engine.js";
 import type { ModelData } from "../engine/open-model.js";
+import { canShareMemory } from "../engine/threads.js";
 import { createWatch } from "../engine/watch.js";
 import { ThreadError } from "../errors.js";
 import type { OwnSource } from "../formats/source.js";
@@ -74,10 +75,6 @@ export async function openWorkerEngine(
     await owner.end();
     throw error;
   }
-}
-
-function canShareMemory(): boolean {
-  return typeof SharedArrayBuffer === "function" && globalThis.crossOriginIsolated !== false;
 }
 
 /** The owner's side of the worker: sends what is to be done and passes on what comes back. */
