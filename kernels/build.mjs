@@ -7,8 +7,9 @@
 // and limits.ts to bench/generated/: interface and bytes of kernels/limits.ts, which only the microbenchmarks load.
 //
 // asc runs without its optimizer, Binaryen: it makes these kernels up to twice slower on V8 13 and later, by bringing vector
-// constants back into the loops and reordering loads until registers spill. Measured per kernel in bench/LOG.md;
-// measure again with each new asc.
+// constants back into the loops and reordering loads until registers spill. One of its passes does no such thing and is run: coalesce-locals lets
+// values share locals, which asc numbers anew for every call that it writes out; deflated, the builds are half as large for it, and as fast.
+// Measured per kernel in bench/LOG.md; measure again with each new asc.
 
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
