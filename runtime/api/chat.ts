@@ -1,7 +1,7 @@
 import { type ChatFormat, type ChatFormatName, chatFormats } from "../chat/formats.js";
 import { type ChatMessage, checkedMessages } from "../chat/messages.js";
 import { type ChatPiece, joined } from "../chat/pieces.js";
-import { type TemplateVariables, templateFormat } from "../chat/template.js";
+import type { TemplateVariables } from "../chat/template.js";
 import { checkNames, checkOption } from "../check-options.js";
 import type { Owner } from "../engine/engine.js";
 import { ChatError } from "../errors.js";
@@ -211,13 +211,13 @@ function checkedFormat(format: ChatFormatOption | undefined): ChatFormatOption |
 }
 
 /** The format asked for, or the model's own. */
-async function formatOf(
-  asked: ChatFormatOption | undefined,
-  template: string | undefined,
-): Promise<ChatFormat> {
+async function formatOf(asked: ChatFormatOption | undefined, own: string | undefined): Promise<ChatFormat> {
   if (typeof asked === "string") return chatFormats[asked];
-  if (asked) return templateFormat(asked.template, asked.variables);
-  return template === undefined ? chatFormats.llama2 : templateFormat(template);
+  const { template, variables } = asked ?? { template: own, variables: undefined };
+  if (template === undefined) return chatFormats.llama2;
+  // not with this module: a page that holds no conversations would load it for nothing
+  const { templateFormat } = await import("../chat/template.js");
+  return templateFormat(template, variables);
 }
 
 /** The text that ends an answer, where the vocabulary has no token for it. */

@@ -5,15 +5,9 @@ import { defined } from "../formats/defined.js";
 import { type GgufOutputTensor, type Sink, writeGguf } from "../formats/gguf-writer.js";
 import { ggufMetadata } from "../formats/llama-metadata.js";
 import { openCheckpoint } from "../formats/open.js";
+import { classifierOf, type OutputType, outputType } from "../formats/output-type.js";
 import { type QuantizedType, quantizedTypes } from "../formats/quantize.js";
-import {
-  classifierOf,
-  ErrorSum,
-  type OutputType,
-  outputType,
-  readRowsAs,
-  type WeightErrors,
-} from "../formats/requantize.js";
+import { ErrorSum, readRowsAs, type WeightErrors } from "../formats/requantize.js";
 import type { Source } from "../formats/source.js";
 import { createProgress, type Progress } from "../progress.js";
 import { findTokenizerBeside, fitting, readTokenizer } from "./open-model-tokenizer.js";

@@ -1,7 +1,6 @@
 import { ModelError } from "../errors.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { openCheckpoint } from "../formats/open.js";
-import { quantizedCheckpoint } from "../formats/requantize.js";
 import type { Source } from "../formats/source.js";
 import type { GenerateTokensOptions } from "../generate/generate-tokens.js";
 import { availableMemory } from "../memory/available-memory.js";
@@ -59,7 +58,7 @@ export async function openModel(
   let streaming: Llama | undefined;
   try {
     const stored = await openCheckpoint(source);
-    const checkpoint = options.quantize ? quantizedCheckpoint(stored, options.quantize) : stored;
+    const checkpoint = options.quantize ? await quantized(stored, options.quantize) : stored;
     const contextLength = chooseContext(checkpoint, options.contextLength);
     const data = await readModelData(checkpoint, source, files.tokenizer);
     const llama = await loadLlama(checkpoint, {
@@ -80,6 +79,12 @@ export async function openModel(
   } finally {
     if (!streaming) await close(source);
   }
+}
+
+async function quantized(stored: Checkpoint, type: "q8_0" | "q4_0"): Promise<Checkpoint> {
+  // not with this module: most models are loaded as they are, and a page would load the quantizing for nothing
+  const { quantizedCheckpoint } = await import("../formats/requantize.js");
+  return quantizedCheckpoint(stored, type);
 }
 
 /** A model with streamed layers, which closes its source when it is disposed of. */

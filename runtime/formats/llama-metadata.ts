@@ -1,6 +1,6 @@
 import type { Checkpoint, MetadataValue, ModelConfig, Vocabulary } from "./checkpoint.js";
 import type { GgufValue } from "./gguf-writer.js";
-import type { OutputType } from "./requantize.js";
+import type { OutputType } from "./output-type.js";
 
 /** `general.file_type`: the type of most matrices. Source: enum llama_ftype in llama.h. */
 const fileTypes: Partial<Record<OutputType, number>> = {

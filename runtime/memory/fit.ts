@@ -1,7 +1,7 @@
 import { OutOfMemoryError } from "../errors.js";
 import { grouped } from "../formats/byte-cursor.js";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.js";
-import { classifierOf, outputType } from "../formats/requantize.js";
+import { classifierOf, outputType } from "../formats/output-type.js";
 import { rowBytes } from "../formats/tensor-types.js";
 import type { CacheType, WeightMode } from "./choices.js";
 import { type Plan, type PlanOptions, planModel } from "./plan.js";
