@@ -6,7 +6,7 @@
  *     tokenizer.encode("Hello world", { bos: true });  // [1, 15043, 3186]
  */
 export { TokenizerError, UnsupportedTokenizerError } from "./errors.js";
-export { openTokenizer } from "./open.js";
+export { openSentencePiece, openTokenizer } from "./open.js";
 export type {
   DecodeOptions,
   EncodedPiece,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { bytePieces, specialPieces, writeModelProto } from "../test/model-proto-writer.js";
 import { smallModelBytes } from "../test/small-tokenizer.js";
-import { openTokenizer, TokenizerError, UnsupportedTokenizerError } from "./index.js";
+import { openSentencePiece, openTokenizer, TokenizerError, UnsupportedTokenizerError } from "./index.js";
 
 const text = (content: string) => new TextEncoder().encode(content);
 
@@ -124,6 +124,34 @@ describe("openTokenizer()", () => {
     ]);
     openTokenizer(smallModelBytes(), { onWarning: (message) => warnings.push(message) });
     expect(warnings).toHaveLength(1);
+  });
+});
+
+describe("openSentencePiece()", () => {
+  it("gives openTokenizer's tokenizer of a SentencePiece model, from any view of its bytes", () => {
+    const bytes = smallModelBytes();
+    const expected = openTokenizer(bytes).encode("once upon a time");
+    expect(openSentencePiece(bytes).encode("once upon a time")).toEqual(expected);
+    expect(openSentencePiece(Buffer.from(bytes)).encode("once upon a time")).toEqual(expected);
+  });
+
+  it.each([
+    ["a GGUF", text("GGUF\x03\0\0\0")],
+    ["JSON", text('{"model": {"type": "BPE"}}')],
+    ["an HTML page", text("<!DOCTYPE html><title>404</title>")],
+  ])("says that it found %s", (kind, bytes) => {
+    expect(() => openSentencePiece(bytes, { name: "tokenizer.model" })).toThrow(TokenizerError);
+    expect(() => openSentencePiece(bytes, { name: "tokenizer.model" })).toThrow(
+      `Cannot open tokenizer.model: expected a SentencePiece model, found ${kind}`,
+    );
+  });
+
+  it("refuses what is no bytes with a TypeError, and other bytes with a TokenizerError", () => {
+    expect(() => openSentencePiece("tokenizer.model" as never)).toThrow(TypeError);
+    expect(() => openSentencePiece(openTokenizer(smallModelBytes()).vocabulary() as never)).toThrow(
+      TypeError,
+    );
+    expect(() => openSentencePiece(Uint8Array.of(255, 255, 255))).toThrow(TokenizerError);
   });
 });
 

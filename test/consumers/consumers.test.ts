@@ -162,14 +162,14 @@ describe("with Vite", () => {
     return bytes;
   }
 
-  // The aims are 100 and 15 KB, and neither is met. Of 127: 52 are the three builds of the kernels, 41 the rest of the engine's worker (its
-  // readers of GGUF, the plan, the forward pass, sampling, sessions), 2 the threads' worker, 13 the tokenizer on the page, 19 the rest of it.
-  it("load and generate stay as small as they are", async () => {
-    expect(await gzippedBuild("main.js")).toBeLessThanOrEqual(129_000);
-  });
-
-  it("the tokenizer alone stays as small as it is", async () => {
-    expect(await gzippedBuild("tokenizer.js")).toBeLessThanOrEqual(19_500);
+  // The limits are what was promised. Of load's: 26 are the three builds of the kernels, 38 the rest of the engine's worker (its readers of
+  // GGUF, the plan, the forward pass, sampling, sessions), 2 the threads' worker, 13 the tokenizer on the page, the rest the page's API.
+  it.each([
+    ["load and generate", "main.js", 100_000],
+    ["the tokenizer of a SentencePiece model", "tokenizer.js", 15_000],
+    ["the tokenizer of any form", "any-tokenizer.js", 19_500],
+  ])("%s stays small", async (_, entry, most) => {
+    expect(await gzippedBuild(entry)).toBeLessThanOrEqual(most);
   });
 });
 
