@@ -10,8 +10,9 @@ export interface Timing {
   readonly callsPerSample: number;
 }
 
-/** Samples shorter than this would measure the clock. */
+/** Samples shorter than this, or than so many steps of the clock, would measure the clock: in a page it may go by whole milliseconds. */
 const SAMPLE_MS = 0.1;
+const SAMPLE_STEPS = 50;
 /** Every variant is measured this often, in turn: what else the machine does then hits all of them. */
 const ROUNDS = 4;
 /** V8 needs a few calls and a millisecond or two a function until the optimized code is in place. */
@@ -19,8 +20,9 @@ const WARM_UP = { ms: 100, calls: 5 };
 
 /** Measures functions against each other, each for `seconds` in all. */
 export function measureInTurn(functions: readonly (() => void)[], seconds: number): Timing[] {
+  const sampleMs = Math.max(SAMPLE_MS, SAMPLE_STEPS * clockStep(() => performance.now()));
   const variants = functions.map((call) => {
-    const callsPerSample = Math.max(1, Math.ceil(SAMPLE_MS / warmUp(call)));
+    const callsPerSample = Math.max(1, Math.ceil(sampleMs / warmUp(call)));
     const samples: number[] = [];
     return { call, callsPerSample, samples };
   });
@@ -44,6 +46,19 @@ export function measureInTurn(functions: readonly (() => void)[], seconds: numbe
     }
   }
   return variants.map(({ samples, callsPerSample }) => ({ ...quartiles(samples), callsPerSample }));
+}
+
+/** The smallest of a few steps that a clock makes: browsers let it go by 5 microseconds to a millisecond. */
+export function clockStep(now: () => number): number {
+  let smallest = Number.POSITIVE_INFINITY;
+  for (let steps = 0, before = now(); steps < 10; ) {
+    const after = now();
+    if (after === before) continue;
+    smallest = Math.min(smallest, after - before);
+    before = after;
+    steps++;
+  }
+  return smallest;
 }
 
 /** Calls until the optimized code runs; returns the milliseconds of one call, by the second half of them. */
