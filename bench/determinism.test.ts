@@ -1,18 +1,15 @@
 // The same bits from every build, number of threads and of stages, way to feed ids, and engine: this Node and those that CRIA_NODES names,
-// paths between colons, and Chromium where it is.
+// paths between colons, and browsers: Chromium where it is, and those that CRIA_BROWSERS names.
 
 import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { hasChromium, launchChromium } from "../test/chromium.js";
-import type { LogitsHash } from "./logits-hash.js";
+import { browsers, reportIn } from "../test/bare-browser.js";
 import { customShape } from "./shapes.js";
-import { serve } from "./static-server.js";
 import { vocabularyOf, writeSyntheticModel } from "./synthetic-model.js";
 
 const program = fileURLToPath(new URL("../dist/bench/determinism.js", import.meta.url));
@@ -66,56 +63,38 @@ describe("logits of five types of weights with three types of cache", () => {
     }
   }, 500_000);
 
-  it.skipIf(!hasChromium)(
-    "are Node's in Chromium, on a page with threads and an import map",
+  it.skipIf(browsers.length === 0)(
+    "are the same in browsers, on a page with threads and an import map",
     async () => {
       const { hashes } = await reportOf(process.execPath);
-      const inChromium = await hashesInChromium();
-      for (const [name, found] of Object.entries(inChromium)) {
-        expect(new Set(found.map(({ hash }) => hash)), name).toEqual(new Set([hashes[name]]));
+      for (const browser of browsers) {
+        const report = await reportOfBrowser(browser);
+        expect(report.hashes, browser).toEqual(hashes);
+        expect(report.ways.join("\n"), browser).toContain("4 threads");
       }
-      expect(Object.keys(inChromium).sort()).toEqual(Object.keys(hashes).sort());
-      expect(JSON.stringify(inChromium)).toContain("4 threads");
     },
     500_000,
   );
 });
 
-type HashesOf = (file: string) => Promise<LogitsHash[]>;
-
-/** By model and type of cache, what a page computes that has the built modules. */
-async function hashesInChromium(): Promise<Record<string, LogitsHash[]>> {
+/** What a page tells that has the built modules. Where two ways differ, its hash of a model and type of cache is both of them. */
+async function reportOfBrowser(browser: string): Promise<Report> {
   const repo = fileURLToPath(new URL("..", import.meta.url));
   const imports = { "@assemblyscript/loader": "/repo/node_modules/@assemblyscript/loader/index.js" };
-  const server = await serve({
-    html: `<!doctype html><script type="importmap">${JSON.stringify({ imports })}</script>
-      <script type="module">
-        import { logitsHashes } from "/repo/dist/bench/logits-hash.js";
-        globalThis.hashesOf = async (file) =>
-          logitsHashes(new Uint8Array(await (await fetch(file)).arrayBuffer()), [1, 2, 4]);
-      </script>`,
-    folders: { repo, models: `${folder}/` },
-  });
-  const browser = await launchChromium();
-  try {
-    const page = await browser.newPage();
-    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
-    await page.waitForFunction("globalThis.hashesOf");
-    const byName: Record<string, LogitsHash[]> = {};
-    for (const type of types) {
-      const found = await page.evaluate(
-        (file) => (globalThis as unknown as { hashesOf: HashesOf }).hashesOf(file),
-        `/models/${type}.gguf`,
-      );
-      for (const one of found) {
-        const name = `${type}.gguf, ${one.cacheType} cache`;
-        byName[name] = [...(byName[name] ?? []), one];
+  const script = `
+    import { logitsHashes } from "/repo/dist/bench/logits-hash.js";
+    const hashes = {};
+    const ways = new Set();
+    for (const file of ${JSON.stringify(types.map((type) => `${type}.gguf`))}) {
+      const bytes = new Uint8Array(await (await fetch("/models/" + file)).arrayBuffer());
+      for (const { cacheType, how, hash } of await logitsHashes(bytes, [1, 2, 4])) {
+        (hashes[file + ", " + cacheType + " cache"] ??= new Set()).add(hash);
+        ways.add(how);
       }
     }
-    return byName;
-  } finally {
-    await browser.close();
-    server.close();
-    server.closeAllConnections();
-  }
+    const joined = Object.entries(hashes).map(([name, found]) => [name, [...found].join()]);
+    postReport({ hashes: Object.fromEntries(joined), ways: [...ways] });`;
+  const head = `<script type="importmap">${JSON.stringify({ imports })}</script>`;
+  const site = { head, script, folders: { repo, models: `${folder}/` } };
+  return (await reportIn(browser, site, 240_000)) as Report;
 }

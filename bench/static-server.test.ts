@@ -46,6 +46,17 @@ it("serves the page, files and folders, with the headers that threads need", asy
   expect(await get("/model.gguf?x")).toMatchObject({ body: "secret", headers: { "content-length": "6" } });
 });
 
+it("takes what is posted for who wants it, and else not at all", async () => {
+  const address = (of: typeof server) => `http://localhost:${(of.address() as AddressInfo).port}/`;
+  expect((await fetch(address(server), { method: "POST", body: "{}" })).status).toBe(405);
+  const posted: string[] = [];
+  const taking = await serve({ html: "", folders: {}, onPost: (text) => posted.push(text) });
+  expect((await fetch(address(taking), { method: "POST", body: "a report" })).status).toBe(204);
+  expect(posted).toEqual(["a report"]);
+  taking.close();
+  taking.closeAllConnections();
+});
+
 it.each([
   "/open/../secret",
   "/open/%2e%2e/secret",

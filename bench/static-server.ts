@@ -1,7 +1,8 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import { createServer, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, normalize } from "node:path";
+import { text } from "node:stream/consumers";
 
 /** What a server has: a page at "/", files by their whole paths, and folders by the first part of theirs. */
 export interface Site {
@@ -11,6 +12,8 @@ export interface Site {
   readonly folders: Readonly<Record<string, string>>;
   /** Of every answer. Default: those that a page needs to have threads. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Told what a page posts to any address. Default: it is not taken. */
+  readonly onPost?: (text: string) => void;
 }
 
 const isolation = {
@@ -32,7 +35,8 @@ export async function serve(site: Site, port = 0): Promise<Server> {
   const server = createServer((request, response) => {
     const path = pathOf(request.url ?? "");
     for (const [name, value] of Object.entries(site.headers ?? isolation)) response.setHeader(name, value);
-    if (path === "/") {
+    if (request.method === "POST") void receive(request, response, site.onPost);
+    else if (path === "/") {
       response.setHeader("Content-Type", types[".html"]!).end(site.html);
     } else {
       void send(response, site.files?.[path] ?? inFolder(site, path));
@@ -57,6 +61,15 @@ function pathOf(url: string): string {
 function inFolder({ folders }: Site, path: string): string | undefined {
   const [, folder = "", rest = ""] = /^\/([^/]+)\/(.*)$/.exec(path) ?? [];
   return Object.hasOwn(folders, folder) ? `${folders[folder]}${rest}` : undefined;
+}
+
+async function receive(
+  request: IncomingMessage,
+  response: ServerResponse,
+  onPost: Site["onPost"],
+): Promise<void> {
+  if (onPost) onPost(await text(request));
+  response.writeHead(onPost ? 204 : 405).end();
 }
 
 async function send(response: ServerResponse, file: string | undefined): Promise<void> {

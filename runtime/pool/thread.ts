@@ -99,17 +99,24 @@ export interface OwnThread {
   end(): void;
 }
 
+/** Set where messages are taken already; the same symbol for every copy of this module. */
+const receiving = Symbol.for("cria: takes messages");
+
 export function ownThread(): OwnThread {
   const parent = globalThis.process?.getBuiltinModule?.("node:worker_threads").parentPort;
-  const scope = globalThis as unknown as DedicatedWorkerScope;
+  const scope = globalThis as unknown as DedicatedWorkerScope & { [receiving]?: boolean };
   return {
     send: (message, transfer = []) => (parent ?? scope).postMessage(message, [...transfer]),
     receive(onMessage, onUnreadable) {
-      if (parent) parent.on("message", onMessage).on("messageerror", onUnreadable);
-      else {
-        scope.addEventListener("message", ({ data }) => onMessage(data));
-        scope.addEventListener("messageerror", onUnreadable);
+      if (parent) {
+        parent.on("message", onMessage).on("messageerror", onUnreadable);
+        return;
       }
+      // WebKit runs a worker's script once more when a module imports from it, as bundlers have theirs do: the messages are the first one's
+      if (scope[receiving]) return;
+      scope[receiving] = true;
+      scope.addEventListener("message", ({ data }) => onMessage(data));
+      scope.addEventListener("messageerror", onUnreadable);
     },
     end() {
       if (parent) parent.close();
