@@ -55,6 +55,19 @@ describe("drawKernels()", () => {
     expect(svg).not.toMatch(/NaN|Infinity|undefined/);
   });
 
+  it("writes no label on another, however close the limits are", () => {
+    const close = ["simd", "relaxed", "relaxed16", "fourth"].map((build, i) =>
+      speed({ build, computeLimit: 90 + i }),
+    );
+    const svg = drawKernels([...close, speed({ numbers: "floats", computeLimit: 91 })], "");
+    const labels = [...svg.matchAll(/<text x="([\d.]+)" y="([\d.]+)"[^>]*>[^<]*GOP\/s<\/text>/g)].filter(
+      ([, x]) => Number(x) > 700,
+    );
+    expect(labels).toHaveLength(5);
+    const heights = labels.map(([, , y]) => Number(y)).sort((a, b) => a - b);
+    for (const [i, y] of heights.entries()) if (i > 0) expect(y - heights[i - 1]!).toBeGreaterThanOrEqual(11);
+  });
+
   it("draws a bar for each kernel and build, as long as its share", () => {
     const bars = elements(drawKernels(drawn, ""), "rect").filter((rect) => rect.class === "share");
     const widths = bars.map(({ width }) => Number(width));

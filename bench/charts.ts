@@ -76,6 +76,7 @@ function drawRoofline(speeds: readonly KernelSpeed[]): Drawing {
   parts.push(text(6, frame.top - 6, "GOP/s"));
 
   // a clip path would do for the slopes, but some viewers do not draw it
+  const labels: Label[] = [];
   for (const { label, at } of roofs) {
     const [low, high] = x.range;
     const isSlope = at(low) !== at(high);
@@ -83,8 +84,9 @@ function drawRoofline(speeds: readonly KernelSpeed[]): Drawing {
     const to = isSlope ? Math.min(high, y.range[1] / at(1)) : high;
     if (from >= to) continue;
     parts.push(line(x.at(from), y.at(at(from)), x.at(to), y.at(at(to)), "#555555"));
-    parts.push(text(x.at(to) + 5, y.at(at(to)) + 4, label));
+    labels.push({ x: x.at(to) + 5, y: y.at(at(to)) + 4, label });
   }
+  for (const { x, y, label } of moved(labels)) parts.push(text(x, y, label));
   const families = [...new Set(points.map(familyOf))];
   for (const point of points) {
     const color = colors[families.indexOf(familyOf(point)) % colors.length]!;
@@ -98,6 +100,29 @@ function drawRoofline(speeds: readonly KernelSpeed[]): Drawing {
     parts.push(text(frame.right - 100, at + 4, family));
   });
   return { body: parts.join("\n"), height };
+}
+
+/** A text and where its line begins. */
+interface Label {
+  readonly x: number;
+  readonly y: number;
+  readonly label: string;
+}
+
+/** Labels moved down as far as it takes for none to lie on another. */
+function moved(labels: readonly Label[]): Label[] {
+  const line = 12;
+  const width = ({ label }: Label) => 6.5 * label.length; // of most letters at this size
+  const placed: Label[] = [];
+  for (const label of labels.toSorted((a, b) => a.y - b.y)) {
+    const beside = placed.filter(
+      (other) => label.x < other.x + width(other) && other.x < label.x + width(label),
+    );
+    // from above to below, so that the last one moves it furthest
+    const y = beside.reduce((y, other) => (Math.abs(y - other.y) < line ? other.y + line : y), label.y);
+    placed.push({ ...label, y });
+  }
+  return placed;
 }
 
 /** Reading from memory and from cache, and each kind of computing: the medians of what was measured beside the kernels. */
