@@ -1,8 +1,12 @@
+/** Throws a TypeError for options that are no object. */
+export function checkObject(doing: string, options: object, what = "options"): void {
+  if (typeof options === "object" && options !== null) return;
+  throw new TypeError(`Cannot ${doing}: expected an object of ${what}, found ${described(options)}`);
+}
+
 /** Throws a TypeError that names the first option that is not among `known`. */
 export function checkNames(doing: string, options: object, known: readonly string[], what = "options"): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Cannot ${doing}: expected an object of ${what}, found ${described(options)}`);
-  }
+  checkObject(doing, options, what);
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
       throw new TypeError(`Cannot ${doing}: expected the ${what} ${known.join(", ")}, found "${name}"`);

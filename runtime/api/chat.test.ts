@@ -221,6 +221,7 @@ describe("chat()", () => {
     const send = async (text: string, options = {}) => await chat.send(text, options);
     expect(() => chat.send("ab", { temperature: -1 })).toThrow(TypeError);
     expect(() => chat.send(5 as never)).toThrow(TypeError);
+    expect(() => chat.send("ab", null as never)).toThrow("expected an object of options, found null");
     expect(() => chat.send(" ")).toThrow(ChatError);
     await expect(send("long ".repeat(200))).rejects.toThrow(ContextError);
     await expect(send("cd", { signal: AbortSignal.abort(new Error("no")) })).rejects.toThrow("no");

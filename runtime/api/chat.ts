@@ -2,7 +2,7 @@ import { type ChatFormat, type ChatFormatName, chatFormats } from "../chat/forma
 import { type ChatMessage, checkedMessages } from "../chat/messages.js";
 import { type ChatPiece, joined } from "../chat/pieces.js";
 import type { TemplateVariables } from "../chat/template.js";
-import { checkNames, checkOption } from "../check-options.js";
+import { checkNames, checkObject, checkOption } from "../check-options.js";
 import type { Owner } from "../engine/engine.js";
 import { ChatError } from "../errors.js";
 import type { ChatEncoder } from "./chat-encoder.js";
@@ -172,6 +172,7 @@ export function createChat(model: ChatModel, owner: Owner, options: ChatOptions 
     send(text, options = {}) {
       checkOption("send", "the message", text, "a text", typeof text === "string");
       if (text.trim() === "") throw new ChatError("Cannot send: expected a message, found an empty one");
+      checkObject("send", options);
       // turns make room, not tokens: an answer that fills what is left of the context ends there
       const { contextFull } = options;
       const room = contextFull === "shift" ? { ...options, contextFull: "stop" as const } : options;

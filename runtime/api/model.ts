@@ -26,6 +26,7 @@ import {
   generationResult,
   type Part,
 } from "./generation.js";
+import { copied } from "./prompt.js";
 import { createSession, type Session, type SessionCallOptions, type SessionModel } from "./session.js";
 
 /** How a text is continued: how its tokens are chosen, when it ends, and what is told of it. */
@@ -459,15 +460,6 @@ export function createModel({ engine, inThread, data, tokenizer }: ModelParts): 
     const call: CallOptions & HookOptions = { onLayer, signal };
     yield* alive("compute logits").logits(ids, { ...call, from: from ?? Math.max(0, ids.length - 1) });
   }
-}
-
-/** The prompt as it is now: the caller may change an array while the text is being written. */
-function copied(prompt: string | readonly number[]): string | readonly number[] {
-  if (typeof prompt === "string") return prompt;
-  if (Array.isArray(prompt) || ArrayBuffer.isView(prompt)) return Array.from(prompt as readonly number[]);
-  throw new TypeError(
-    `Cannot take a prompt: expected a text or an array of token ids, found ${String(prompt)}`,
-  );
 }
 
 function checkedStops(stop: string | readonly string[] | undefined): readonly string[] {

@@ -193,6 +193,12 @@ describe("a session", () => {
     expect(() => session.generate("a", { topk: 3 } as never)).toThrow('"topk"');
     expect(() => session.generate("a", { contextFull: "grow" as never })).toThrow(/contextFull.*"grow"/);
     expect(() => session.generate("a", { keep: 40 })).toThrow(RangeError);
+    expect(() => session.generate({ maxTokens: 3 } as never)).toThrow(
+      /expected a text or .*, found an object/,
+    );
+    for (const nothing of [session.append([1], null as never), session.save(null as never)]) {
+      await expect(nothing).rejects.toThrow("expected an object of options, found null");
+    }
     await expect(session.append(5 as never)).rejects.toThrow(TypeError);
     await expect(session.append([1], { sginal: 1 } as never)).rejects.toThrow('"sginal"');
     await expect(session.logits()).rejects.toThrow(TypeError);

@@ -3,6 +3,7 @@ import type { Engine } from "../engine/engine.js";
 import { tokensToDrop } from "../generate/tokens-to-drop.js";
 import { createGeneration, type Generation, type GenerationResult, type Part } from "./generation.js";
 import type { GenerateOptions, Writing } from "./model.js";
+import { copied } from "./prompt.js";
 
 /** What calls of a session take that have no options of their own. */
 export interface SessionCallOptions {
@@ -123,8 +124,9 @@ export function createSession(model: SessionModel, owner: number, begun: readonl
     get tokens() {
       return [...tokens];
     },
-    async append(prompt, { signal, ...unknown } = {}) {
-      checkNames("append", unknown, ["signal"]);
+    async append(prompt, options = {}) {
+      checkNames("append", options, ["signal"]);
+      const { signal } = options;
       await alone("append", async (engine) => {
         const next = extended(prompt);
         for await (const _ of engine.logits(next, { owner, signal, from: next.length }));
@@ -133,12 +135,13 @@ export function createSession(model: SessionModel, owner: number, begun: readonl
     },
     generate(prompt, options = {}) {
       ready("generate");
-      const own = typeof prompt === "object" ? [...prompt] : prompt;
+      const own = prompt === undefined ? undefined : copied(prompt);
       const begin = model.start(options);
       return createGeneration(() => write(own, options, begin));
     },
-    async logits({ signal, ...unknown } = {}) {
-      checkNames("compute logits", unknown, ["signal"]);
+    async logits(options = {}) {
+      checkNames("compute logits", options, ["signal"]);
+      const { signal } = options;
       return alone("compute logits", async (engine) => {
         for await (const logits of engine.logits(tokens, {
           owner,
@@ -159,9 +162,9 @@ export function createSession(model: SessionModel, owner: number, begun: readonl
       checkCount("rewind", "count", count ?? Number.NaN, 0);
       tokens.length = Math.max(0, tokens.length - count);
     },
-    async save({ signal, ...unknown } = {}) {
-      checkNames("save a session", unknown, ["signal"]);
-      return alone("save a session", (engine) => engine.save(owner, tokens, { signal }));
+    async save(options = {}) {
+      checkNames("save a session", options, ["signal"]);
+      return alone("save a session", (engine) => engine.save(owner, tokens, options));
     },
     dispose() {
       if (isDisposed) return;
