@@ -52,8 +52,8 @@ export async function createCrew({ threads, module, memories, workerUrl }: CrewO
     new Promise<void>((resolve, reject) => {
       const gone = (reason: string) => {
         clearTimeout(timer);
-        if (!slot.stopped) lose(`number ${thread} ${reason}`);
-        else if (lost) lost.cause ??= reason;
+        if (lost) lost.cause ??= reason;
+        else lose(`number ${thread} ${reason}`);
         reject(lost);
       };
       const timer = setTimeout(gone, START_MS, `has not started for ${START_MS / 1000} seconds`);
@@ -92,10 +92,9 @@ export async function createCrew({ threads, module, memories, workerUrl }: CrewO
       waited = slot.finished === finished ? waited + Math.min(now - last, 2 * NAP_MS) : 0;
       finished = slot.finished;
       last = now;
-      if (waited > LOST_MS) {
-        lose(`one has not answered for ${LOST_MS / 1000} seconds`);
-        throw lost;
-      }
+      if (slot.stopped) lose("one has ended");
+      else if (waited > LOST_MS) lose(`one has not answered for ${LOST_MS / 1000} seconds`);
+      if (lost) throw lost;
     }
   }
 

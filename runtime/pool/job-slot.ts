@@ -1,4 +1,5 @@
 import { ALL, MAX_JOB_ARGS } from "../memory/jobs.js";
+import type { SharedWord } from "./thread.js";
 
 /** 32-bit words of the slot. What different threads write again and again lies in different cache lines. */
 const REMAINING = 0; // chunks that nobody has claimed; below 0 when more was asked for
@@ -134,6 +135,11 @@ export class JobSlot {
   stop(): void {
     Atomics.store(this.#words, STOPPED, 1);
     this.#wake();
+  }
+
+  /** What makes `stopped` true when it is 1. */
+  get stopWord(): SharedWord {
+    return { buffer: this.buffer, index: STOPPED };
   }
 
   get stopped(): boolean {

@@ -1,3 +1,5 @@
+import { holdLock, whenFree } from "./life-lock.js";
+
 /** A thread that has been started: a worker of Node or of a browser. */
 export interface Thread {
   post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
@@ -13,11 +15,18 @@ export interface ThreadEvents<Message> {
   gone(reason: string): void;
 }
 
+/** A word of 32 bits in memory that threads share. */
+export interface SharedWord {
+  readonly buffer: SharedArrayBuffer;
+  readonly index: number;
+}
+
 /**
  * Starts a script as a thread.
  *
  * @param script where it is, in Node
  * @param inBrowser makes the worker in a browser: `new Worker(new URL(..))` has to be written out, since bundlers look for it
+ * @param goneWord becomes 1 when the thread ends that a worker of ours in a browser started, even while that waits for it and hears nothing
  *
  * Throws what the engine throws where workers are refused.
  */
@@ -25,9 +34,10 @@ export function startThread<Message>(
   script: string | URL,
   inBrowser: () => Worker,
   events: ThreadEvents<Message>,
+  goneWord?: SharedWord,
 ): Thread {
   const node = globalThis.process?.getBuiltinModule?.("node:worker_threads");
-  return node ? nodeThread(node, script, events) : browserThread(inBrowser(), events);
+  return node ? nodeThread(node, script, events) : browserThread(inBrowser(), events, goneWord);
 }
 
 function nodeThread<Message>(
@@ -58,14 +68,31 @@ function nodeThread<Message>(
   };
 }
 
-function browserThread<Message>(worker: Worker, events: ThreadEvents<Message>): Thread {
+function browserThread<Message>(
+  worker: Worker,
+  events: ThreadEvents<Message>,
+  goneWord: SharedWord | undefined,
+): Thread {
   let ended!: () => void;
   const isOver = new Promise<void>((resolve) => {
     ended = resolve;
   });
-  worker.addEventListener("message", ({ data }: MessageEvent<Message | typeof endedMessage>) => {
+  /** A worker of one's own, or one of the worker's, in place of the worker that started it. */
+  function watch({ lock, goneWord: word }: LifeMessage): void {
+    if (word) {
+      whenFree(lock, () => Atomics.store(new Int32Array(word.buffer), word.index, 1));
+      return;
+    }
+    whenFree(lock, () => {
+      events.gone("ended");
+      ended();
+    });
+    if (goneWord) tellOwner?.({ kind: "life", lock, goneWord });
+  }
+  worker.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
     if (data === endedMessage) ended();
-    else events.message(data);
+    else if (isLifeMessage(data)) watch(data);
+    else events.message(data as Message);
   });
   // a script that can't be loaded gives an event without a message
   worker.addEventListener("error", ({ message }) => {
@@ -90,6 +117,21 @@ function browserThread<Message>(worker: Worker, events: ThreadEvents<Message>): 
 /** What a worker in a browser says last; in Node it ends when nothing more can come. */
 const endedMessage = "ended";
 
+/** What a worker in a browser says first: the lock that it holds while it lives. */
+interface LifeMessage {
+  readonly kind: "life";
+  readonly lock: string;
+  /** What is to be set when it has ended, where it is passed on: who started the worker may be waiting for it, and hear nothing. */
+  readonly goneWord?: SharedWord;
+}
+
+function isLifeMessage(data: unknown): data is LifeMessage {
+  return (data as Partial<LifeMessage> | undefined)?.kind === "life";
+}
+
+/** Sends to who started this thread, where one of ours did. */
+let tellOwner: ((message: LifeMessage) => void) | undefined;
+
 /** The thread's own side. */
 export interface OwnThread {
   send(message: unknown, transfer?: readonly ArrayBuffer[]): void;
@@ -105,6 +147,7 @@ const receiving = Symbol.for("cria: takes messages");
 export function ownThread(): OwnThread {
   const parent = globalThis.process?.getBuiltinModule?.("node:worker_threads").parentPort;
   const scope = globalThis as unknown as DedicatedWorkerScope & { [receiving]?: boolean };
+  if (!parent) tellOwner = (message) => scope.postMessage(message, []);
   return {
     send: (message, transfer = []) => (parent ?? scope).postMessage(message, [...transfer]),
     receive(onMessage, onUnreadable) {
@@ -115,7 +158,9 @@ export function ownThread(): OwnThread {
       // WebKit runs a worker's script once more when a module imports from it, as bundlers have theirs do: the messages are the first one's
       if (scope[receiving]) return;
       scope[receiving] = true;
-      scope.addEventListener("message", ({ data }) => onMessage(data));
+      // the first message may keep the thread busy for good
+      const said = sayLife();
+      scope.addEventListener("message", ({ data }) => said.then(() => onMessage(data)));
       scope.addEventListener("messageerror", onUnreadable);
     },
     end() {
@@ -123,6 +168,11 @@ export function ownThread(): OwnThread {
       else scope.postMessage(endedMessage, []);
     },
   };
+}
+
+async function sayLife(): Promise<void> {
+  const lock = await holdLock();
+  if (lock !== undefined) tellOwner?.({ kind: "life", lock });
 }
 
 /** What is used of a worker's global object; its types and a page's exclude each other. */

@@ -1,3 +1,4 @@
+import { JobSlot } from "./job-slot.js";
 import { startThread } from "./thread.js";
 
 /** What a worker is told at its start. */
@@ -55,6 +56,7 @@ export function startWorker(
       },
       gone: events.gone,
     },
+    new JobSlot(orders.slot).stopWord,
   );
   thread.post(orders);
   return { end: () => thread.end(PATIENCE_MS) };
