@@ -2,7 +2,7 @@
 // large it is in a page, and whether its types fit. Installs from the npm registry that is configured.
 
 import { execFile, spawn } from "node:child_process";
-import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -14,7 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { serve } from "../../bench/static-server.js";
 import { load } from "../../dist/runtime/index.js";
 import { browsers, reportIn } from "../bare-browser.js";
-import { hasChromium, launchChromium } from "../chromium.js";
+import { extensionUrl, hasChromium, launchChromium, launchWithExtension } from "../chromium.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const fixtures = fileURLToPath(new URL("./fixtures/", import.meta.url));
@@ -85,6 +85,29 @@ async function reportFrom(files: string, html: string): Promise<Report> {
   }
 }
 
+/** What the page of an unpacked extension reports, or the error that it ends with. */
+async function reportOfExtension(files: string): Promise<Report | string> {
+  const context = await launchWithExtension(files);
+  try {
+    const page = await context.newPage();
+    const failed = page.waitForEvent("pageerror").then(
+      ({ message }) => message,
+      () => "none",
+    );
+    await page.goto(`${extensionUrl(files)}index.html`);
+    // waitForFunction() evaluates text in the page, which its policy forbids
+    const report = page.evaluate(async () => {
+      const found = globalThis as { report?: Report };
+      while (!found.report) await new Promise((resolve) => setTimeout(resolve, 50));
+      return found.report;
+    });
+    report.catch(() => {}); // of the page that is closed after a failure
+    return await Promise.race([report, failed]);
+  } finally {
+    await context.close();
+  }
+}
+
 it("Node gets the same tokens, on the main thread and in a worker", async () => {
   const cwd = await install("node");
   for (const program of ["main.js", "in-worker.js"]) {
@@ -119,6 +142,9 @@ describe("with Vite", () => {
   let consumer: string;
   beforeAll(async () => {
     consumer = await install("vite");
+    for (const part of ["service-worker", "extension"]) {
+      await run("npm", ["run", "build", "--", part], { cwd: consumer });
+    }
   });
 
   /** Builds the page from an entry, into a folder of the consumer's. Vite's default for workers is "iife": all in one script. */
@@ -150,6 +176,58 @@ describe("with Vite", () => {
       }
     },
   );
+
+  it.skipIf(!hasChromium)("a service worker built as one file gets them, in its thread", async () => {
+    const built = join(consumer, "service-worker", "dist");
+    const html = await readFile(join(built, "index.html"), "utf8");
+    const inThread = { ...expected, threads: 1, inThread: true };
+    expect(await reportFrom(built, html.replace("./service-worker.js", "/files/service-worker.js"))).toEqual([
+      inThread,
+      inThread,
+    ]);
+  });
+
+  describe.skipIf(!hasChromium)("the page of an extension", () => {
+    const sources = () => join(consumer, "extension");
+    const built = () => join(sources(), "dist");
+
+    /** The built extension with another manifest. */
+    async function withManifest(name: string, change: (manifest: string) => string): Promise<string> {
+      const copy = join(consumer, name);
+      await cp(built(), copy, { recursive: true });
+      const manifest = await readFile(join(copy, "manifest.json"), "utf8");
+      await writeFile(join(copy, "manifest.json"), change(manifest));
+      return copy;
+    }
+
+    it("gets them, with threads", async () => {
+      expect(await reportOfExtension(built())).toEqual(expected);
+    });
+
+    it("gets them without a bundler, from the package's own files", async () => {
+      const plain = join(consumer, "plain-extension");
+      await cp(join(sources(), "public"), plain, { recursive: true });
+      await cp(join(sources(), "index.html"), join(plain, "index.html"));
+      await cp(join(consumer, "node_modules", "cria", "dist"), join(plain, "cria"), { recursive: true });
+      const main = await readFile(join(sources(), "main.js"), "utf8");
+      await writeFile(join(plain, "main.js"), main.replace('"cria"', '"./cria/runtime/index.js"'));
+      expect(await reportOfExtension(plain)).toEqual(expected);
+    });
+
+    it("gets them on one thread when its manifest does not isolate it", async () => {
+      const shared = await withManifest("not-isolated", (manifest) =>
+        manifest.replace(/,\s*"cross_origin_opener_policy".*?}/, ""),
+      );
+      expect(await reportOfExtension(shared)).toEqual({ ...expected, threads: 1 });
+    });
+
+    it("is told when its manifest does not allow WebAssembly", async () => {
+      const refused = await withManifest("refused", (manifest) =>
+        manifest.replace(" 'wasm-unsafe-eval'", ""),
+      );
+      expect(await reportOfExtension(refused)).toContain("found one without it");
+    });
+  });
 
   it.skipIf(!hasChromium)("a page in development gets them", async () => {
     const vite = join(consumer, "node_modules", "vite", "bin", "vite.js");
