@@ -79,6 +79,11 @@ const mortalThreads = `
     };
   });`;
 
+/** The package's script, run a second time, as WebKit does with one that another module imports from. */
+const scriptTwice = `
+  import "/repo/dist/runtime/worker/worker.js";
+  import "/repo/dist/runtime/worker/worker.js?again";`;
+
 describe.skipIf(!hasChromium)("in Chromium", () => {
   let expected: readonly number[];
   let folder: string;
@@ -92,6 +97,7 @@ describe.skipIf(!hasChromium)("in Chromium", () => {
     expected = (await model.generate("Once upon a time", { temperature: 0, maxTokens: 20 })).tokens;
     folder = await mkdtemp(join(tmpdir(), "cria-workers-"));
     await writeFile(join(folder, "threads.js"), mortalThreads);
+    await writeFile(join(folder, "twice.js"), scriptTwice);
     const folders = { repo: fileURLToPath(new URL("../..", import.meta.url)), own: `${folder}/` };
     isolating = await serve({ html, folders });
     plain = await serve({ html, folders, headers: {} });
@@ -157,5 +163,10 @@ describe.skipIf(!hasChromium)("in Chromium", () => {
     expect(await page.evaluate("api.next()")).toBe(thread);
     expect(await page.evaluate("api.disposed()")).toBe("done");
     expect(await page.evaluate("api.tokens({ threads: 2 })")).toEqual(expected);
+  });
+
+  it("a worker whose script runs twice takes messages once", async () => {
+    await open(isolating);
+    expect(await page.evaluate('api.tokens({ threads: 2, workerUrl: "/own/twice.js" })')).toEqual(expected);
   });
 });
