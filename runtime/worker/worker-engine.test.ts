@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -263,6 +263,37 @@ describe("a program with a model in a worker", () => {
         await other.dispose();`),
     ).toMatch(/^(ended|ThreadError) ThreadError\n3$/);
   });
+
+  it.each(["load", "loadInThread"])(
+    "gets the memory of %s() back when it disposes of the model, held or not",
+    async (how) => {
+      const printed = await run(
+        `
+        const held = [];
+        const used = () => {
+          gc();
+          return process.memoryUsage().rss;
+        };
+        const before = used();
+        let most = 0;
+        for (let i = 0; i < 6; i++) {
+          const model = await ${how}("slow.gguf", { threads: 2 });
+          const session = model.session();
+          await session.append([3, 4]);
+          held.push(model, session);
+          most = Math.max(most, used());
+          await model.dispose();
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        console.log(before, most, used());`,
+        ["--expose-gc"],
+      );
+      const [before, most, after] = printed.split(" ").map(Number);
+      const { size } = statSync(slow);
+      expect(most! - before!).toBeGreaterThan(size); // else nothing is measured
+      expect(after! - before!).toBeLessThan(2 * size);
+    },
+  );
 
   it("ends though an iteration has been begun and dropped", async () => {
     expect(
