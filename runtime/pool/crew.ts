@@ -26,7 +26,7 @@ export interface WorkerCrew extends Crew {
 
 /** How often the leader looks whether the others have finished before it sleeps: about the time that waking it takes. */
 const LOOKS = 20_000;
-/** After this time of waiting without a chunk finished a worker counts as lost. Long ones, of attention over a million positions, take ten seconds. */
+/** After this time of waiting without a chunk finished a worker counts as lost; Chromium tells of its end before, Firefox and WebKit only when the leader no longer waits. Long ones, of attention over a million positions, take ten seconds. */
 const LOST_MS = 60_000;
 /** The leader looks again after this time, if nobody wakes it. */
 const NAP_MS = 100;
