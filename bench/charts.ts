@@ -115,10 +115,9 @@ function moved(labels: readonly Label[]): Label[] {
   const width = ({ label }: Label) => 6.5 * label.length; // of most letters at this size
   const placed: Label[] = [];
   for (const label of labels.toSorted((a, b) => a.y - b.y)) {
-    const beside = placed.filter(
-      (other) => label.x < other.x + width(other) && other.x < label.x + width(label),
-    );
-    // from above to below, so that the last one moves it furthest
+    const beside = placed
+      .filter((other) => label.x < other.x + width(other) && other.x < label.x + width(label))
+      .sort((a, b) => a.y - b.y); // from above to below: what one moves it onto, another moves it off
     const y = beside.reduce((y, other) => (Math.abs(y - other.y) < line ? other.y + line : y), label.y);
     placed.push({ ...label, y });
   }

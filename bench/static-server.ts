@@ -68,7 +68,8 @@ async function receive(
   response: ServerResponse,
   onPost: Site["onPost"],
 ): Promise<void> {
-  if (onPost) onPost(await text(request));
+  const posted = await text(request).catch(() => undefined); // who posted it has gone away
+  if (posted !== undefined) onPost?.(posted);
   response.writeHead(onPost ? 204 : 405).end();
 }
 

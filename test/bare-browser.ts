@@ -11,7 +11,7 @@ import { hasChromium } from "./chromium.js";
 /** Chromium where it is, and those that CRIA_BROWSERS names, paths between colons: Firefox, and WebKitGTK's MiniBrowser, which needs Xvfb. */
 export const browsers: readonly string[] = [
   ...(hasChromium ? ["/usr/bin/chromium"] : []),
-  ...(process.env.CRIA_BROWSERS?.split(":") ?? []),
+  ...(process.env.CRIA_BROWSERS ?? "").split(":").filter(Boolean),
 ];
 
 /** How a browser is started on a page, in a fresh profile. */
@@ -63,8 +63,11 @@ export async function reportIn(
     return value;
   } finally {
     clearTimeout(timer);
-    failed.catch(() => {}); // its end now is ours
-    if (started.pid !== undefined && started.exitCode === null) process.kill(-started.pid, "SIGKILL");
+    if (started.pid !== undefined) {
+      try {
+        process.kill(-started.pid, "SIGKILL");
+      } catch {} // it has ended by itself
+    }
     server.close();
     server.closeAllConnections();
     await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });

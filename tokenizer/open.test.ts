@@ -138,6 +138,7 @@ describe("openSentencePiece()", () => {
   it.each([
     ["a GGUF", text("GGUF\x03\0\0\0")],
     ["JSON", text('{"model": {"type": "BPE"}}')],
+    ["a llama2.c tokenizer.bin", Uint8Array.of(5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 97)],
     ["an HTML page", text("<!DOCTYPE html><title>404</title>")],
   ])("says that it found %s", (kind, bytes) => {
     expect(() => openSentencePiece(bytes, { name: "tokenizer.model" })).toThrow(TokenizerError);

@@ -63,7 +63,7 @@ export async function createCrew({ threads, module, memories, workerUrl }: CrewO
       };
       try {
         const orders = { kind: "compute", module, memories, slot: slot.buffer, thread } as const;
-        workers.push(startWorker(orders, { ready, gone }, workerUrl));
+        workers.push(startWorker(orders, { ready, gone }, slot.stopWord, workerUrl));
       } catch (error) {
         gone(`could not be started: ${error instanceof Error ? error.message : String(error)}`);
       }

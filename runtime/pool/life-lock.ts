@@ -4,7 +4,7 @@
 /** Takes a lock for as long as this thread lives. Its name, or none where there are no locks: in pages that are not secure. */
 export async function holdLock(): Promise<string | undefined> {
   if (!navigator.locks) return undefined;
-  const name = `cria-${crypto.randomUUID()}`;
+  const name = `cria-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
   return new Promise((resolve) => {
     const hold = () => {
       resolve(name);

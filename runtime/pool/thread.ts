@@ -26,7 +26,8 @@ export interface SharedWord {
  *
  * @param script where it is, in Node
  * @param inBrowser makes the worker in a browser: `new Worker(new URL(..))` has to be written out, since bundlers look for it
- * @param goneWord becomes 1 when the thread ends that a worker of ours in a browser started, even while that waits for it and hears nothing
+ * @param goneWord where a worker of ours starts a thread in a browser: becomes 1 when the thread has ended, by the hand of the worker's own
+ *   owner, since the worker may be waiting for the thread and hear nothing
  *
  * Throws what the engine throws where workers are refused.
  */
@@ -77,12 +78,7 @@ function browserThread<Message>(
   const isOver = new Promise<void>((resolve) => {
     ended = resolve;
   });
-  /** A worker of one's own, or one of the worker's, in place of the worker that started it. */
-  function watch({ lock, goneWord: word }: LifeMessage): void {
-    if (word) {
-      whenFree(lock, () => Atomics.store(new Int32Array(word.buffer), word.index, 1));
-      return;
-    }
+  function watch(lock: string): void {
     whenFree(lock, () => {
       events.gone("ended");
       ended();
@@ -91,8 +87,9 @@ function browserThread<Message>(
   }
   worker.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
     if (data === endedMessage) ended();
-    else if (isLifeMessage(data)) watch(data);
-    else events.message(data as Message);
+    else if (!isLifeMessage(data)) events.message(data as Message);
+    else if (data.goneWord) setWhenFree(data.lock, data.goneWord);
+    else watch(data.lock);
   });
   // a script that can't be loaded gives an event without a message
   worker.addEventListener("error", ({ message }) => {
@@ -112,6 +109,11 @@ function browserThread<Message>(
       worker.terminate();
     },
   };
+}
+
+/** In place of the worker that started the thread, which may be waiting for it and hear nothing. */
+function setWhenFree(lock: string, { buffer, index }: SharedWord): void {
+  whenFree(lock, () => Atomics.store(new Int32Array(buffer), index, 1));
 }
 
 /** What a worker in a browser says last; in Node it ends when nothing more can come. */
@@ -160,7 +162,7 @@ export function ownThread(): OwnThread {
       scope[receiving] = true;
       // the first message may keep the thread busy for good
       const said = sayLife();
-      scope.addEventListener("message", ({ data }) => said.then(() => onMessage(data)));
+      scope.addEventListener("message", ({ data }) => said.then(() => onMessage(data)).catch(reportError));
       scope.addEventListener("messageerror", onUnreadable);
     },
     end() {

@@ -1,5 +1,4 @@
-import { JobSlot } from "./job-slot.js";
-import { startThread } from "./thread.js";
+import { type SharedWord, startThread } from "./thread.js";
 
 /** What a worker is told at its start. */
 export interface WorkerOrders {
@@ -35,11 +34,13 @@ const here = import.meta.url;
  * Starts crew-worker.js with its orders, in Node or a browser. In Node it does not keep the process alive once it is ready.
  * Throws what the engine throws where workers are refused.
  *
+ * @param goneWord becomes 1 when it has ended: see startThread
  * @param script one that does the same, in place of crew-worker.js
  */
 export function startWorker(
   orders: WorkerOrders,
   events: WorkerEvents,
+  goneWord: SharedWord,
   script: string | URL | undefined,
 ): WorkerThread {
   const thread = startThread<WorkerMessage>(
@@ -56,7 +57,7 @@ export function startWorker(
       },
       gone: events.gone,
     },
-    new JobSlot(orders.slot).stopWord,
+    goneWord,
   );
   thread.post(orders);
   return { end: () => thread.end(PATIENCE_MS) };
