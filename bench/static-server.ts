@@ -68,9 +68,13 @@ async function receive(
   response: ServerResponse,
   onPost: Site["onPost"],
 ): Promise<void> {
+  if (!onPost) {
+    response.writeHead(405, { Connection: "close" }).end();
+    return;
+  }
   const posted = await text(request).catch(() => undefined); // who posted it has gone away
-  if (posted !== undefined) onPost?.(posted);
-  response.writeHead(onPost ? 204 : 405).end();
+  if (posted !== undefined) onPost(posted);
+  response.writeHead(204).end();
 }
 
 async function send(response: ServerResponse, file: string | undefined): Promise<void> {

@@ -1,5 +1,5 @@
-// Whether a worker of a browser still lives. A browser tells nobody that a worker has closed itself or has run out of memory, but then gives
-// away the locks that it held. So each holds one, and who wants to know asks for it.
+// Whether a worker of a browser still lives. A browser tells nobody that a worker has ended, but then gives away the locks that it held. So
+// each holds one, and who wants to know asks for it.
 
 /** Takes a lock for as long as this thread lives. Its name, or none where there are no locks: in pages that are not secure. */
 export async function holdLock(): Promise<string | undefined> {

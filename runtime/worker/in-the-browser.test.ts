@@ -86,6 +86,10 @@ const scriptTwice = `
   import "/repo/dist/runtime/worker/worker.js";
   import "/repo/dist/runtime/worker/worker.js?again";`;
 
+const failing = `
+  import { ownThread } from "/repo/dist/runtime/pool/thread.js";
+  ownThread().receive(() => { throw new Error("no such message"); });`;
+
 describe.skipIf(!hasChromium)("in Chromium", () => {
   let expected: readonly number[];
   let folder: string;
@@ -100,6 +104,7 @@ describe.skipIf(!hasChromium)("in Chromium", () => {
     folder = await mkdtemp(join(tmpdir(), "cria-workers-"));
     await writeFile(join(folder, "threads.js"), mortalThreads);
     await writeFile(join(folder, "twice.js"), scriptTwice);
+    await writeFile(join(folder, "failing.js"), failing);
     const folders = { repo: fileURLToPath(new URL("../..", import.meta.url)), own: `${folder}/` };
     isolating = await serve({ html, folders });
     plain = await serve({ html, folders, headers: {} });
@@ -129,6 +134,14 @@ describe.skipIf(!hasChromium)("in Chromium", () => {
     await worker.evaluate("close()");
   }
 
+  /** What is under way and what comes fails for the reason; the page goes on with another model. */
+  async function expectOver(reason: string): Promise<void> {
+    expect(await page.evaluate("api.outcomes()")).toEqual([reason, reason]);
+    expect(await page.evaluate("api.next()")).toBe(reason);
+    expect(await page.evaluate("api.disposed()")).toBe("done");
+    expect(await page.evaluate("api.tokens({ threads: 2 })")).toEqual(expected);
+  }
+
   const worker = "ThreadError: Cannot compute: the worker of the model ended";
 
   it.each([
@@ -139,10 +152,7 @@ describe.skipIf(!hasChromium)("in Chromium", () => {
     expect(await page.evaluate("crossOriginIsolated"), which).toBe(threads > 1);
     expect(await page.evaluate("api.begin({ threads: 2 })")).toBe(threads);
     await endWorker();
-    expect(await page.evaluate("api.outcomes()")).toEqual([worker, worker]);
-    expect(await page.evaluate("api.next()")).toBe(worker);
-    expect(await page.evaluate("api.disposed()")).toBe("done");
-    expect(await page.evaluate("api.tokens({ threads: 2 })")).toEqual(expected);
+    await expectOver(worker);
   });
 
   it("a page is told when a model's worker ends while it loads", async () => {
@@ -161,14 +171,17 @@ describe.skipIf(!hasChromium)("in Chromium", () => {
     const thread = `ThreadError: Cannot compute: expected 2 threads at work, ${reason}`;
     expect(await page.evaluate('api.begin({ threads: 2, workerUrl: "/own/threads.js" })')).toBe(2);
     await page.evaluate(`new BroadcastChannel("end").postMessage("${when}")`);
-    expect(await page.evaluate("api.outcomes()")).toEqual([thread, thread]);
-    expect(await page.evaluate("api.next()")).toBe(thread);
-    expect(await page.evaluate("api.disposed()")).toBe("done");
-    expect(await page.evaluate("api.tokens({ threads: 2 })")).toEqual(expected);
+    await expectOver(thread);
   });
 
   it("a worker whose script runs twice takes messages once", async () => {
     await open(isolating);
     expect(await page.evaluate('api.tokens({ threads: 2, workerUrl: "/own/twice.js" })')).toEqual(expected);
+  });
+
+  it("a page is told what a worker fails with when it takes a message", async () => {
+    await open(isolating);
+    const loaded = page.evaluate('api.tokens({ workerUrl: "/own/failing.js" })');
+    await expect(loaded).rejects.toThrow("no such message");
   });
 });
